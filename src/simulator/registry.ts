@@ -94,8 +94,20 @@ export interface Registry {
    * Replaces. Where `object.metadata.resourceVersion` is set it must be the current one (else 409).
    * A changed spec raises the generation; a `status` update changes nothing but the status.
    * No commit when nothing changed.
+   * `all` writes metadata, spec and status in one commit and leaves the generation alone, as the API
+   * server's own verbs do (a pod's binding, a namespace's finalize).
    */
-  update(key: ResourceKey, object: KubeObjectInput, options?: { readonly subresource?: 'status' }): KubeObject
+  update(
+    key: ResourceKey,
+    object: KubeObjectInput,
+    options?: { readonly subresource?: 'status' | 'all' },
+  ): KubeObject
+  /**
+   * For populations (fixtures, benchmarks): takes the object as it is, with its uid, creationTimestamp,
+   * generation, labels and status; only the resourceVersion is assigned. No validation, no defaults, no
+   * copy of its parts. Listeners hear ADDED. The cost is an index insert.
+   */
+  load(key: ResourceKey, object: KubeObject): KubeObject
   /**
    * As the API server does: sets deletionTimestamp where finalizers or a grace period are left, else
    * removes. Answers the object as it is after, or was at the end.
