@@ -1,0 +1,228 @@
+/**
+ * The only door between the graph and the fleet: everything a resolver can read goes through here, cut
+ * to what the viewer may see. The cache is filled with the gateway's own rights, so an unfiltered read
+ * would make the gateway a confused deputy; the raw fleet therefore never enters the GraphQL context.
+ *
+ * One instance per request. It notes what was read (`reads`), so that an answer can be kept as bytes
+ * until any of that changes.
+ *
+ * Until the cluster's RBAC is evaluated (`Policy` below is the seam), `everything` lets all through and
+ * the server binds to loopback only.
+ */
+import { resourcePath, KINDS, type ObjectReference } from '../kubernetes/kinds.ts'
+import type { Impersonation } from '../kubernetes/client.ts'
+import type { Kind, Rows, Row } from '../kubernetes/rows.ts'
+import type { Cluster, Fleet } from '../fleet/fleet.ts'
+import { select } from '../fleet/select.ts'
+import type { Page, Scope, ScopedTable, Selection, SortKey, Window } from '../fleet/selection.ts'
+import type { NamespaceSummary } from '../fleet/summary.ts'
+import type { SortedRows, TableReader } from '../fleet/table.ts'
+import { coverageOf, type Coverage } from './coverage.ts'
+
+/** Who asks. */
+export interface User {
+  readonly name: string
+  readonly groups: readonly string[]
+  readonly uid?: string
+  readonly extra?: Readonly<Record<string, readonly string[]>>
+}
+
+/** What a user may read: decided per cluster and kind, compiled, synchronous. */
+export interface Policy {
+  /** What `user` may list; `undefined`: nothing at all. */
+  scope(user: User, cluster: Cluster, kind: Kind): Scope | undefined
+  /** How live requests of this user go out; `undefined`: with the gateway's own rights. */
+  impersonation(user: User, cluster: Cluster): Impersonation | undefined
+}
+
+/** Everyone may see everything, with the gateway's rights: for loopback only. */
+export const everything: Policy = {
+  scope: () => 'all',
+  impersonation: () => undefined,
+}
+
+/** Anything with a revision that an answer was made from. */
+interface Revised {
+  readonly revision: number
+}
+
+/** What an answer was made from. */
+export class Reads {
+  readonly #revisions = new Map<Revised, number>()
+  #volatile = false
+
+  note(source: Revised): void {
+    if (!this.#revisions.has(source)) this.#revisions.set(source, source.revision)
+  }
+
+  /** Something was read that no revision tells of: a live request, a clock, a measured latency. */
+  noteVolatile(): void {
+    this.#volatile = true
+  }
+
+  get volatile(): boolean {
+    return this.#volatile
+  }
+
+  /** Whether the same request would be answered with the same bytes now. */
+  unchanged(): boolean {
+    if (this.#volatile) return false
+    for (const [source, revision] of this.#revisions) if (source.revision !== revision) return false
+    return true
+  }
+}
+
+export class AuthorizedFleet {
+  readonly user: User
+  readonly reads = new Reads()
+  readonly #fleet: Fleet
+  readonly #policy: Policy
+
+  constructor(fleet: Fleet, user: User, policy: Policy) {
+    this.#fleet = fleet
+    this.user = user
+    this.#policy = policy
+  }
+
+  /** Every cluster, in order of their names. */
+  clusters(): readonly Cluster[] {
+    this.reads.note(this.#fleet)
+    for (const cluster of this.#fleet.clusters) this.reads.note(cluster)
+    return this.#fleet.clusters
+  }
+
+  cluster(name: string): Cluster | undefined {
+    this.reads.note(this.#fleet)
+    const cluster = this.#fleet.cluster(name)
+    if (cluster) this.reads.note(cluster)
+    return cluster
+  }
+
+  /** One object of the viewer's, from memory. */
+  get<K extends Kind>(kind: K, cluster: string, namespace: string, name: string): Rows[K] | undefined {
+    const scoped = this.#open(kind, this.#fleet.cluster(cluster))
+    const row = scoped?.table.get(namespace, name)
+    return row && allows(scoped!.scope, row) ? row : undefined
+  }
+
+  getByUid<K extends Kind>(kind: K, cluster: string, uid: string): Rows[K] | undefined {
+    const scoped = this.#open(kind, this.#fleet.cluster(cluster))
+    const row = scoped?.table.getByUid(uid)
+    return row && allows(scoped!.scope, row) ? row : undefined
+  }
+
+  /**
+   * The rows of one index of one table that the viewer may see, in key order: relations. Eager, since an
+   * index may not be held over a turn of the event loop.
+   */
+  related<K extends Kind>(
+    kind: K,
+    cluster: string,
+    pick: (table: TableReader<K>) => SortedRows<Rows[K]>,
+  ): readonly Rows[K][] {
+    const scoped = this.#open(kind, this.#fleet.cluster(cluster))
+    if (!scoped) return []
+    const rows = Array.from(pick(scoped.table).all())
+    return scoped.scope === 'all' ? rows : rows.filter((row) => allows(scoped.scope, row))
+  }
+
+  /** A page of one kind, or of several merged, over the given clusters. */
+  select<K extends Kind>(
+    kinds: readonly K[],
+    clusters: readonly Cluster[],
+    selection: Selection<Rows[K]>,
+    order: readonly SortKey<Rows[K]>[],
+    window: Window,
+  ): Page<Rows[K]> {
+    const tables: ScopedTable<Rows[K]>[] = []
+    for (const cluster of clusters) {
+      for (const kind of kinds) {
+        const scoped = this.#open(kind, cluster)
+        if (scoped) tables.push(scoped as unknown as ScopedTable<Rows[K]>)
+      }
+    }
+    return select(tables, selection, order, window)
+  }
+
+  /** Per cluster: how complete and how fresh an answer over these kinds is. */
+  coverage(kinds: readonly Kind[], clusters: readonly Cluster[]): readonly Coverage[] {
+    return clusters.map((cluster) => {
+      this.reads.note(cluster)
+      return coverageOf(
+        cluster,
+        kinds.map((kind) => {
+          const table = cluster.table(kind)
+          this.reads.note(table)
+          return { table, permitted: this.#policy.scope(this.user, cluster, kind) !== undefined }
+        }),
+      )
+    })
+  }
+
+  /** The counters of one table, cut to the viewer's namespaces: one entry, or one per namespace they may see. */
+  summaries(kind: Kind, cluster: Cluster, namespaces?: readonly string[]): readonly NamespaceSummary[] {
+    const scoped = this.#open(kind, cluster)
+    if (!scoped) return []
+    const { summary } = scoped.table
+    const { scope } = scoped
+    if (!namespaces && scope === 'all') return [summary.total]
+    const names = namespaces ?? [...summary.namespaces.keys()]
+    return names.flatMap((name) => {
+      const entry = scope === 'all' || scope.namespaces.has(name) ? summary.namespaces.get(name) : undefined
+      return entry ? [entry] : []
+    })
+  }
+
+  /** The whole object, read from its API server as the user. Throws the client's errors. */
+  async live(reference: ObjectReference, signal?: AbortSignal): Promise<unknown> {
+    const { kind } = KINDS[reference.kind]
+    const apiVersion = servedVersion(reference.kind)
+    const cluster = this.#fleet.cluster(reference.cluster)
+    const resolved = await cluster?.resolve(apiVersion, kind)
+    if (!cluster || !resolved) return undefined
+    return this.request(
+      cluster,
+      resourcePath(resolved.address, reference.namespace, reference.name),
+      {},
+      signal,
+    )
+  }
+
+  /** Any GET of one cluster's API, as the user. Throws the client's errors. */
+  async request(
+    cluster: Cluster,
+    path: string,
+    query: Readonly<Record<string, string | number | undefined>>,
+    signal?: AbortSignal,
+  ): Promise<unknown> {
+    this.reads.noteVolatile()
+    const as = this.#policy.impersonation(this.user, cluster)
+    return cluster.client.json({ path, query, ...(as && { as }), ...(signal && { signal }) })
+  }
+
+  #open<K extends Kind>(
+    kind: K,
+    cluster: Cluster | undefined,
+  ): { readonly table: TableReader<K>; readonly scope: Scope } | undefined {
+    this.reads.note(this.#fleet)
+    if (!cluster) return undefined
+    const scope = this.#policy.scope(this.user, cluster, kind)
+    if (scope === undefined) return undefined
+    const table = cluster.table(kind)
+    this.reads.note(table)
+    return { table, scope }
+  }
+}
+
+function allows(scope: Scope, row: Row): boolean {
+  return (
+    scope === 'all' ||
+    scope.namespaces.has(row.namespace) ||
+    (scope.objects?.has(`${row.namespace}/${row.name}`) ?? false)
+  )
+}
+
+function servedVersion(kind: Kind): string {
+  const { group, versions } = KINDS[kind]
+  return group === '' ? versions[0] : `${group}/${versions[0]}`
+}

@@ -1,0 +1,74 @@
+/**
+ * One table: one kind of one cluster, in memory. The contract between the store and everybody above it:
+ * one exclusive writer (the feed), any number of synchronous readers.
+ */
+import type { Kind, LabelSelector, Row, Rows } from '../kubernetes/rows.ts'
+import type { FeedProblem, Step } from './feed.ts'
+import type { TableSummary } from './summary.ts'
+
+/**
+ * `SYNCING`: the first content is still on its way. `CURRENT`: complete and followed. `STALE`: complete as
+ * of `asOf`, not followed at the moment. `FAILED`: there has never been any content, for `problem`.
+ */
+export interface TableStatus {
+  readonly state: 'SYNCING' | 'CURRENT' | 'STALE' | 'FAILED'
+  /** Epoch milliseconds of the last change of `state`. */
+  readonly since: number
+  /** Epoch milliseconds at which the content was last known to be complete; `null` before the first sync. */
+  readonly asOf: number | null
+  readonly problem: FeedProblem | null
+  readonly resourceVersion: string | null
+}
+
+/** A visible change; `previous` is `null` for ADDED. Never partial: readers see the table after it. */
+export interface Change<K extends Kind = Kind> {
+  readonly type: 'ADDED' | 'MODIFIED' | 'DELETED'
+  readonly row: Rows[K]
+  readonly previous: Rows[K] | null
+}
+
+/**
+ * Rows of one table in key order: namespace, then name, by UTF-16 code unit. Cheap to iterate from any
+ * key; only valid until the table changes, so it must be consumed before the event loop turns.
+ */
+export interface SortedRows<R extends Row = Row> {
+  readonly size: number
+  /** From the first row at or after the key (ascending), or at or before it (descending). */
+  from(namespace: string, name: string, descending?: boolean): Iterable<R>
+  /** All, in order. */
+  all(descending?: boolean): Iterable<R>
+}
+
+export interface TableReader<K extends Kind = Kind> {
+  readonly kind: K
+  readonly cluster: string
+  /** Increases with each change that a reader could see, of rows or of `status.state`. */
+  readonly revision: number
+  readonly status: TableStatus
+  readonly size: number
+  get(namespace: string, name: string): Rows[K] | undefined
+  getByUid(uid: string): Rows[K] | undefined
+  /** The whole table, or one namespace of it (a range of the same order: it costs nothing more). */
+  rows(namespace?: string): SortedRows<Rows[K]>
+  /** Rows whose controller has this uid. */
+  byOwner(uid: string): SortedRows<Rows[K]>
+  /** Pods on a node; for other kinds: Events by the uid they regard, ReplicaSets… see `store.ts`. */
+  byIndex(index: IndexName, value: string): SortedRows<Rows[K]>
+  /** Rows that a label selector matches; costs by distinct label sets, not by rows. */
+  byLabels(selector: LabelSelector, namespace?: string): SortedRows<Rows[K]>
+  /** Counters kept up to date with each change. */
+  readonly summary: TableSummary
+  /** Every visible change, after it happened, synchronously. A relist yields its differences. */
+  onChange(listener: (change: Change<K>) => void): () => void
+}
+
+/**
+ * Secondary indexes. `node`: Pods by `nodeName`. `regarding`: Events by `regardingUid`. `service`:
+ * EndpointSlices by `namespace/serviceName`. `claim`: Pods by `namespace/claimName` of their volumes.
+ * `image`: workloads and Pods by a container's image.
+ */
+export type IndexName = 'node' | 'regarding' | 'service' | 'claim' | 'image'
+
+export interface TableWriter<K extends Kind = Kind> {
+  apply(step: Step<K>): void
+}
