@@ -88,6 +88,14 @@ export interface Registry {
   /** Look-ups that controllers need often; kept incrementally, O(answer). */
   listByOwner(key: ResourceKey, ownerUid: string): readonly KubeObject[]
   listByNode(nodeName: string): readonly KubeObject[]
+  /** Every object of any resource, custom ones included, that names this owner: for garbage collection. */
+  listDependents(
+    ownerUid: string,
+  ): readonly { readonly key: ResourceKey; readonly objects: readonly KubeObject[] }[]
+  /** Every object of any resource in this namespace: for its deletion. */
+  listNamespace(
+    namespace: string,
+  ): readonly { readonly key: ResourceKey; readonly objects: readonly KubeObject[] }[]
   /** Fills name (from generateName), uid, creationTimestamp, generation 1, resourceVersion, and defaults. */
   create(key: ResourceKey, object: KubeObjectInput): KubeObject
   /**
