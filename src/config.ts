@@ -1,0 +1,317 @@
+/**
+ * The configuration: one YAML file, environment overrides on top, checked and typed. The one reader of
+ * the environment in the project (but for what client-node's KubeConfig reads by Kubernetes' convention).
+ *
+ * Every key is described in `examples/fleetgraph.yaml`, which a test holds equal to this schema. Every
+ * value can be overridden by a variable named after its key: `server.bodyLimit` is
+ * `FLEETGRAPH_SERVER_BODY_LIMIT`. `clusters` stands in the file only.
+ */
+import { readFileSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { dirname, resolve } from 'node:path'
+import { isCollection, isMap, isPair, isScalar, LineCounter, parseDocument, type Document } from 'yaml'
+import * as z from 'zod'
+
+const labels = z
+  .record(z.string(), z.string())
+  .default({})
+  .describe('Labels of the clusters, matched by cluster selectors')
+
+const clusterName = z
+  .string()
+  .regex(
+    /^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/,
+    'expected lower-case letters, digits, "-" and "." (RFC 1123)',
+  )
+
+const kubeconfigSource = z.strictObject({
+  type: z.literal('kubeconfig'),
+  paths: z.array(z.string().min(1)).optional(),
+  contexts: z.array(z.string().min(1)).min(1).optional(),
+  labels,
+  contextLabels: z.record(z.string(), z.record(z.string(), z.string())).default({}),
+})
+
+const directorySource = z.strictObject({
+  type: z.literal('directory'),
+  path: z.string().min(1),
+  labels,
+})
+
+const inClusterSource = z.strictObject({
+  type: z.literal('inCluster'),
+  name: clusterName.default('local'),
+  labels,
+})
+
+const serverSource = z.strictObject({
+  type: z.literal('server'),
+  name: clusterName,
+  server: z.url({ protocol: /^https?$/ }),
+  caFile: z.string().min(1).optional(),
+  tlsServerName: z.string().min(1).optional(),
+  insecureSkipTlsVerify: z.boolean().default(false),
+  proxyUrl: z.url().optional(),
+  tokenFile: z.string().min(1).optional(),
+  clientCertificateFile: z.string().min(1).optional(),
+  clientKeyFile: z.string().min(1).optional(),
+  labels,
+})
+
+const count = (min: number, max: number) => z.int().min(min).max(max)
+
+const schema = z.strictObject({
+  server: z
+    .strictObject({
+      host: z.string().min(1).default('127.0.0.1'),
+      port: count(0, 65_535).default(4000),
+      graphiql: z.boolean().default(true),
+      introspection: z.boolean().default(true),
+      bodyLimit: count(1_024, 64 * 1024 * 1024).default(256 * 1024),
+      requestTimeoutSeconds: z.number().min(1).max(600).default(30),
+      shutdownGraceSeconds: z.number().min(0).max(600).default(10),
+    })
+    .prefault({}),
+  graphql: z
+    .strictObject({
+      maxTokens: count(100, 100_000).default(4_000),
+      maxDepth: count(3, 100).default(20),
+      maxAliases: count(1, 1_000).default(60),
+      answerCacheBytes: count(0, 4 * 1024 * 1024 * 1024).default(64 * 1024 * 1024),
+    })
+    .prefault({}),
+  fleet: z
+    .strictObject({
+      probeIntervalSeconds: z.number().min(1).max(300).default(10),
+      probeTimeoutSeconds: z.number().min(0.5).max(60).default(5),
+      concurrentSyncs: count(1, 1_000).default(16),
+      concurrentSyncsPerCluster: count(1, 64).default(4),
+    })
+    .prefault({}),
+  log: z
+    .strictObject({
+      level: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
+    })
+    .prefault({}),
+  clusters: z
+    .array(z.discriminatedUnion('type', [kubeconfigSource, directorySource, inClusterSource, serverSource]))
+    .default([{ type: 'kubeconfig', labels: {}, contextLabels: {} }]),
+})
+
+export type Config = z.infer<typeof schema>
+/** One entry of `clusters`: where clusters come from. Its paths are absolute. */
+export type ClusterSourceConfig = Config['clusters'][number]
+
+/** The configuration cannot be used. The message has one line a problem: file, line, key, what was expected. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError'
+  readonly code = 'INVALID_CONFIG'
+  readonly problems: readonly string[]
+
+  constructor(problems: readonly string[], cause?: unknown) {
+    super(problems.join('\n'), { cause })
+    this.problems = problems
+  }
+}
+
+/**
+ * Reads the file, if any, and the environment. Paths in it are relative to the file and may begin with
+ * `~/`. Throws `ConfigError` with every problem at once.
+ */
+export function loadConfig(
+  file: string | undefined,
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): Config {
+  const source = file === undefined ? undefined : readSource(file)
+  const input: unknown = source?.document.toJS() ?? {}
+  const problems: string[] = []
+  if (typeof input !== 'object' || input === null || Array.isArray(input)) {
+    throw new ConfigError([`${file}:1: expected a map of keys (server, graphql, fleet, log, clusters).`])
+  }
+  const merged = overrideFromEnvironment(input as Record<string, unknown>, env, problems)
+  const result = schema.safeParse(merged.value, { reportInput: true })
+  for (const issue of result.error?.issues ?? []) problems.push(describe(issue, source, merged.variables))
+  if (problems.length > 0 || !result.success) throw new ConfigError(problems)
+  return { ...result.data, clusters: result.data.clusters.map((entry) => absolute(entry, file)) }
+}
+
+/** Every key with its default, for the documentation test: `server.port` → 4000. */
+export function configKeys(): ReadonlyMap<string, unknown> {
+  const defaults = schema.parse({})
+  const keys = new Map<string, unknown>()
+  for (const [section, value] of Object.entries(defaults)) {
+    if (section === 'clusters') continue
+    for (const [key, standard] of Object.entries(value)) keys.set(`${section}.${key}`, standard)
+  }
+  return keys
+}
+
+/** The keys of each kind of entry under `clusters`, by its `type`. */
+export function clusterSourceKeys(): ReadonlyMap<string, readonly string[]> {
+  return new Map(
+    [kubeconfigSource, directorySource, inClusterSource, serverSource].map(({ shape }) => [
+      shape.type.value,
+      Object.keys(shape),
+    ]),
+  )
+}
+
+interface Source {
+  readonly file: string
+  readonly document: Document
+  readonly lines: LineCounter
+}
+
+function readSource(file: string): Source {
+  let text: string
+  try {
+    text = readFileSync(file, 'utf8')
+  } catch (error) {
+    throw new ConfigError(
+      [`${file}: the file cannot be read (${(error as Error).message}). Give its path with --config.`],
+      error,
+    )
+  }
+  const lines = new LineCounter()
+  const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true })
+  if (document.errors.length > 0) {
+    throw new ConfigError(
+      document.errors.map((error) => {
+        const { line, col } = lines.linePos(error.pos[0])
+        return `${file}:${line}:${col}: not valid YAML: ${error.message.split('\n', 1)[0]}`
+      }),
+    )
+  }
+  return { file, document, lines }
+}
+
+const PREFIX = 'FLEETGRAPH_'
+/** Variables with the prefix that are not keys: read by the command line. */
+const RESERVED = new Set(['FLEETGRAPH_CONFIG', 'FLEETGRAPH_CACHE'])
+
+/**
+ * Kubernetes gives each pod variables for the Services beside it: one named `fleetgraph` would otherwise
+ * be taken for configuration (https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables).
+ */
+function isServiceLink(name: string, value: string): boolean {
+  return (
+    (name.endsWith('_PORT') && /^(tcp|udp|sctp):\/\//.test(value)) ||
+    /_SERVICE_(HOST|PORT)(_\w+)?$/.test(name) ||
+    /_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$/.test(name)
+  )
+}
+
+function variableName(key: string): string {
+  return (
+    PREFIX +
+    key
+      .replace(/([A-Z])/g, '_$1')
+      .replace('.', '_')
+      .toUpperCase()
+  )
+}
+
+function overrideFromEnvironment(
+  input: Readonly<Record<string, unknown>>,
+  env: Readonly<Record<string, string | undefined>>,
+  problems: string[],
+): { value: Record<string, unknown>; variables: ReadonlyMap<string, string> } {
+  const keys = new Map([...configKeys()].map(([key, standard]) => [variableName(key), { key, standard }]))
+  const value = structuredClone(input) as Record<string, unknown>
+  const variables = new Map<string, string>()
+  for (const [name, text] of Object.entries(env)) {
+    if (!name.startsWith(PREFIX) || RESERVED.has(name) || text === undefined) continue
+    if (isServiceLink(name, text)) continue
+    const known = keys.get(name)
+    if (!known) {
+      problems.push(
+        `environment ${name}: there is no such key. Known: ${[...keys.keys()].join(', ')}, ${[...RESERVED].join(', ')}.`,
+      )
+      continue
+    }
+    const [section = '', leaf = ''] = known.key.split('.')
+    const existing = value[section]
+    const target = typeof existing === 'object' && existing !== null ? existing : {}
+    value[section] = { ...target, [leaf]: parseValue(text, known.standard) }
+    variables.set(known.key, name)
+  }
+  return { value, variables }
+}
+
+/** As the default's type has it; what does not fit stays text, and the schema says what was expected. */
+function parseValue(text: string, standard: unknown): unknown {
+  if (typeof standard === 'number' && text.trim() !== '' && Number.isFinite(Number(text))) return Number(text)
+  if (typeof standard === 'boolean' && (text === 'true' || text === 'false')) return text === 'true'
+  return text
+}
+
+function describe(
+  issue: z.core.$ZodIssue,
+  source: Source | undefined,
+  variables: ReadonlyMap<string, string>,
+): string {
+  const path = issue.path.map(String)
+  const unknownKey = issue.code === 'unrecognized_keys' ? issue.keys[0] : undefined
+  const key = [...path, ...(unknownKey ? [unknownKey] : [])].join('.').replace(/\.(\d+)(?=\.|$)/g, '[$1]')
+  const variable = variables.get(key)
+  const place = variable ? `environment ${variable}` : (position(source, path, unknownKey) ?? 'configuration')
+  const what =
+    issue.code === 'unrecognized_keys'
+      ? `there is no such key; see examples/fleetgraph.yaml for all of them`
+      : issue.input === undefined
+        ? `is missing (${issue.message.replace(/^Invalid input: /, '').replace(/, received undefined$/, '')})`
+        : `${issue.message.replace(/^Invalid input: /, '')}, got ${show(issue.input)}`
+  return `${place}: ${key || '(the whole file)'}: ${what}.`
+}
+
+function show(value: unknown): string {
+  const text = JSON.stringify(value)
+  return text.length > 60 ? `${text.slice(0, 57)}...` : text
+}
+
+/** `file:line:column` of the node at the path, or of the nearest one above it that exists. */
+function position(source: Source | undefined, path: readonly string[], key?: string): string | undefined {
+  if (!source) return undefined
+  for (let length = path.length; length >= 0; length--) {
+    const steps = path.slice(0, length)
+    const node = length === 0 ? source.document.contents : source.document.getIn(steps, true)
+    const range = rangeOf(node, length === path.length ? key : undefined)
+    if (range !== undefined) {
+      const { line, col } = source.lines.linePos(range)
+      return `${source.file}:${line}:${col}`
+    }
+  }
+  return source.file
+}
+
+function rangeOf(node: unknown, key?: string): number | undefined {
+  if (key !== undefined && isMap(node)) {
+    const pair = node.items.find((item) => isPair(item) && isScalar(item.key) && item.key.value === key)
+    if (pair && isScalar(pair.key)) return pair.key.range?.[0]
+  }
+  return isScalar(node) || isCollection(node) ? node.range?.[0] : undefined
+}
+
+function absolute(entry: ClusterSourceConfig, file: string | undefined): ClusterSourceConfig {
+  const base = file === undefined ? process.cwd() : dirname(resolve(file))
+  const full = (path: string) =>
+    path === '~' || path.startsWith('~/') ? resolve(homedir(), path.slice(2)) : resolve(base, path)
+  switch (entry.type) {
+    case 'kubeconfig':
+      return entry.paths ? { ...entry, paths: entry.paths.map(full) } : entry
+    case 'directory':
+      return { ...entry, path: full(entry.path) }
+    case 'server':
+      return {
+        ...entry,
+        ...(entry.caFile !== undefined && { caFile: full(entry.caFile) }),
+        ...(entry.tokenFile !== undefined && { tokenFile: full(entry.tokenFile) }),
+        ...(entry.clientCertificateFile !== undefined && {
+          clientCertificateFile: full(entry.clientCertificateFile),
+        }),
+        ...(entry.clientKeyFile !== undefined && { clientKeyFile: full(entry.clientKeyFile) }),
+      }
+    case 'inCluster':
+      return entry
+  }
+}

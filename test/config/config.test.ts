@@ -1,0 +1,127 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { homedir, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, describe, expect, it } from 'vitest'
+import { parse } from 'yaml'
+import { clusterSourceKeys, ConfigError, configKeys, loadConfig } from '../../src/config.ts'
+
+const directory = mkdtempSync(join(tmpdir(), 'fleetgraph-config-'))
+afterAll(() => rmSync(directory, { recursive: true, force: true }))
+
+function file(text: string): string {
+  const path = join(directory, `${crypto.randomUUID()}.yaml`)
+  writeFileSync(path, text)
+  return path
+}
+
+function problems(text: string, env: Record<string, string> = {}): readonly string[] {
+  try {
+    loadConfig(file(text), env)
+  } catch (error) {
+    if (error instanceof ConfigError) {
+      return error.problems.map((line) => line.replace(directory, '').replace(/^\/[-0-9a-f]+/, 'file'))
+    }
+    throw error
+  }
+  return []
+}
+
+const example = new URL('../../examples/fleetgraph.yaml', import.meta.url).pathname
+
+describe('the configuration', () => {
+  it('serves every context of the default kubeconfig on loopback when nothing is given', () => {
+    const config = loadConfig(undefined, {})
+    expect(config.server.host).toBe('127.0.0.1')
+    expect(config.clusters).toEqual([{ type: 'kubeconfig', labels: {}, contextLabels: {} }])
+  })
+
+  it('shows every key with its default in examples/fleetgraph.yaml, and no other', () => {
+    const documented = new Map<string, unknown>()
+    const { clusters, ...sections } = parse(readFileSync(example, 'utf8')) as Record<
+      string,
+      Record<string, unknown>
+    > & { clusters: { type: string }[] }
+    for (const [section, values] of Object.entries(sections)) {
+      for (const [key, value] of Object.entries(values)) documented.set(`${section}.${key}`, value)
+    }
+    expect(Object.fromEntries(documented)).toEqual(Object.fromEntries(configKeys()))
+    for (const entry of clusters) {
+      expect(Object.keys(entry).sort()).toEqual([...(clusterSourceKeys().get(entry.type) ?? [])].sort())
+    }
+    expect(clusters.map(({ type }) => type).sort()).toEqual([...clusterSourceKeys().keys()].sort())
+    expect(() => loadConfig(example, {})).not.toThrow()
+  })
+
+  it('names file, line, column, key and what was expected, for every problem at once', () => {
+    expect(problems('server:\n  port: abc\n  hots: x\nclusters:\n  - type: bogus\n')).toEqual([
+      'file.yaml:2:9: server.port: expected number, received string, got "abc".',
+      'file.yaml:3:3: server.hots: there is no such key; see examples/fleetgraph.yaml for all of them.',
+      `file.yaml:5:11: clusters[0].type: Invalid discriminator value. Expected 'kubeconfig' | 'directory' | 'inCluster' | 'server', got {"type":"bogus"}.`,
+    ])
+  })
+
+  it('points at the entry in which a key is missing', () => {
+    expect(problems('clusters:\n  - type: kubeconfig\n  - type: server\n    name: a\n')).toEqual([
+      'file.yaml:3:5: clusters[1].server: is missing (expected string).',
+    ])
+  })
+
+  it('points at the line of broken YAML and of a key given twice', () => {
+    expect(problems('server: [')[0]).toMatch(/^file\.yaml:1:\d+: not valid YAML: /)
+    expect(problems('log:\n  level: info\nlog:\n  level: warn\n')[0]).toMatch(
+      /^file\.yaml:3:1: not valid YAML: .*unique/,
+    )
+  })
+
+  it('says so when the file is a list, empty, or not there', () => {
+    expect(problems('- a\n')[0]).toContain('expected a map of keys')
+    expect(problems('')).toEqual([])
+    expect(() => loadConfig(join(directory, 'nowhere.yaml'), {})).toThrow(
+      /nowhere\.yaml: the file cannot be read/,
+    )
+  })
+
+  it('lets a variable override each single value, with its type', () => {
+    const config = loadConfig(file('server: { port: 1, graphiql: true }\n'), {
+      FLEETGRAPH_SERVER_PORT: '8080',
+      FLEETGRAPH_SERVER_GRAPHIQL: 'false',
+      FLEETGRAPH_LOG_LEVEL: 'debug',
+    })
+    expect(config.server).toMatchObject({ port: 8080, graphiql: false })
+    expect(config.log.level).toBe('debug')
+  })
+
+  it('names the variable whose value does not fit, and refuses one that is no key', () => {
+    expect(problems('', { FLEETGRAPH_SERVER_PORT: 'high' })).toEqual([
+      'environment FLEETGRAPH_SERVER_PORT: server.port: expected number, received string, got "high".',
+    ])
+    expect(problems('', { FLEETGRAPH_SERVER_PROT: '1' })[0]).toMatch(
+      /^environment FLEETGRAPH_SERVER_PROT: there is no such key\. Known: FLEETGRAPH_SERVER_HOST/,
+    )
+  })
+
+  it('is not confused by the variables that Kubernetes sets for a Service named fleetgraph', () => {
+    const config = loadConfig(undefined, {
+      FLEETGRAPH_PORT: 'tcp://10.0.0.1:4000',
+      FLEETGRAPH_SERVER_PORT: 'tcp://10.0.0.2:4000',
+      FLEETGRAPH_SERVICE_HOST: '10.0.0.1',
+      FLEETGRAPH_SERVICE_PORT_HTTP: '4000',
+      FLEETGRAPH_PORT_4000_TCP_ADDR: '10.0.0.1',
+    })
+    expect(config.server.port).toBe(4000)
+  })
+
+  it('takes paths relative to the file and to the home directory', () => {
+    const path = file(
+      'clusters:\n  - { type: directory, path: sub }\n  - { type: kubeconfig, paths: [~/k] }\n',
+    )
+    expect(loadConfig(path, {}).clusters).toMatchObject([
+      { path: join(directory, 'sub') },
+      { paths: [join(homedir(), 'k')] },
+    ])
+  })
+
+  it('refuses a cluster name that could not be part of a global ID', () => {
+    expect(problems('clusters:\n  - { type: inCluster, name: a/b }\n')[0]).toContain('RFC 1123')
+  })
+})
