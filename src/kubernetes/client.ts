@@ -33,6 +33,15 @@ export interface ApiRequest {
   readonly timeoutMs?: number
 }
 
+/** A streamed answer under way. */
+export interface ByteStream {
+  /** Ends it: the sink hears no more, not even of an error. */
+  abort(): void
+  /** Reads no further from the socket until `resume`; chunks already read may still come. */
+  pause(): void
+  resume(): void
+}
+
 /** Receives a streamed answer. Exactly one of `onEnd`, `onError` is called, last, and once. */
 export interface ByteSink {
   /** Once, before any data, with a 2xx status. Anything else is an `ApiError` to `onError`. */
@@ -56,7 +65,7 @@ export interface ApiClient {
   /** The same, as text (pod logs, OpenAPI). */
   text(request: ApiRequest): Promise<string>
   /** Streams the answer's bytes to the sink: watches, big lists, followed logs. Returns at once. */
-  stream(request: ApiRequest, sink: ByteSink): { abort(): void }
+  stream(request: ApiRequest, sink: ByteSink): ByteStream
   /** Ends requests and connections. */
   close(): Promise<void>
 }
