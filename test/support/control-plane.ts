@@ -249,8 +249,8 @@ class RunningControlPlane implements ControlPlane {
       'admin.kubeconfig': this.#kubeconfig,
       'kube-controller-manager.kubeconfig': kubeconfig(this.name, this.url, this.#ca, manager),
       'kube-scheduler.kubeconfig': kubeconfig(this.name, this.url, this.#ca, scheduler),
-      'service-account.key': privateKey.export({ type: 'pkcs1', format: 'pem' }).toString(),
-      'service-account.pub': publicKey.export({ type: 'spki', format: 'pem' }).toString(),
+      'service-account.key': privateKey.export({ type: 'pkcs1', format: 'pem' }),
+      'service-account.pub': publicKey.export({ type: 'spki', format: 'pem' }),
       'tokens.csv': `${this.adminToken},admin,admin,"system:masters"\n`,
       'audit-policy.json': JSON.stringify(AUDIT_POLICY),
       'token-webhook.kubeconfig': JSON.stringify({

@@ -16,7 +16,7 @@ import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import type { ServerResponse } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { at, type KubeJson, type KubernetesHttp } from './kubernetes-http.ts'
+import { at, textAt, type KubeJson, type KubernetesHttp } from './kubernetes-http.ts'
 import { createCertificateAuthority } from './test-certificates.ts'
 import { eventually } from './eventually.ts'
 import { followResource } from './follow-resource.ts'
@@ -70,7 +70,7 @@ export async function startFakeKubelet(options: FakeKubeletOptions): Promise<Fak
   const follow = await followResource(http, '/api/v1/pods?fieldSelector=spec.nodeName!%3D', {
     signal: stop.signal,
     onObject(pod) {
-      if (!nodeNames.includes(String(at(pod, 'spec.nodeName')))) return
+      if (!nodeNames.includes(textAt(pod, 'spec.nodeName'))) return
       let worker = pods.get(pod.metadata.uid)
       if (!worker) pods.set(pod.metadata.uid, (worker = new PodWorker(options, stop.signal)))
       worker.see(pod)
@@ -218,7 +218,7 @@ class PodWorker {
     for (let done: KubeJson | undefined; done !== this.#pod && !this.#signal.aborted;) {
       done = this.#pod
       if (!done) return
-      const phase = String(at(done, 'status.phase') ?? 'Pending')
+      const phase = textAt(done, 'status.phase') || 'Pending'
       if (done.metadata.deletionTimestamp !== undefined) await this.#remove(done, phase)
       else if (!this.#started && phase !== 'Succeeded' && phase !== 'Failed') {
         this.#started = true
@@ -275,7 +275,7 @@ class PodWorker {
     exitCode: number,
     startedAt: string,
   ): Promise<void> {
-    const policy = String(at(pod, 'spec.restartPolicy'))
+    const policy = textAt(pod, 'spec.restartPolicy')
     const over = policy === 'Never' || (policy === 'OnFailure' && exitCode === 0)
     if (!over) {
       this.#restarts += 1

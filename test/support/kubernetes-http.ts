@@ -102,6 +102,12 @@ export interface WatchEvent {
   readonly object: KubeJson
 }
 
+/** A deep string, or the empty one: for values that go into the next request. */
+export function textAt(value: unknown, path: string): string {
+  const found = at(value, path)
+  return typeof found === 'string' ? found : ''
+}
+
 export const PATCH = {
   json: 'application/json-patch+json',
   merge: 'application/merge-patch+json',
@@ -244,9 +250,7 @@ export class Watch {
     if (line.trim() === '') return
     const value = JSON.parse(line) as WatchEvent | KubeJson
     // A refused watch answers one Status instead of events: hand it out as the ERROR that it is.
-    this.#events.push(
-      'object' in value ? (value as WatchEvent) : { type: 'ERROR', object: value as KubeJson },
-    )
+    this.#events.push('object' in value ? (value as WatchEvent) : { type: 'ERROR', object: value })
     this.#wake?.()
   }
 
@@ -301,8 +305,9 @@ function encode(body: unknown): string {
   return typeof body === 'string' ? body : JSON.stringify(body)
 }
 
+/** The OpenAPI documents come as text/plain, so the text itself decides, too. */
 function parse(text: string, headers: Answer['headers']): KubeJson {
   const type = headers['content-type']
-  const json = typeof type === 'string' && type.includes('json') && text !== ''
-  return (json ? JSON.parse(text) : {}) as KubeJson
+  const json = (typeof type === 'string' && type.includes('json')) || text.startsWith('{')
+  return (json && text !== '' ? JSON.parse(text) : {}) as KubeJson
 }
