@@ -1,0 +1,57 @@
+/**
+ * The table of projections: raw JSON of the API → row. Each is total: an object that lacks what is usual,
+ * or has what is unknown, still becomes a row (`fields.ts`). Each reads the versions that `KINDS` lists.
+ */
+import type { Projection } from '../kinds.ts'
+import type { Kind } from '../rows.ts'
+import {
+  projectEvent,
+  projectHorizontalPodAutoscaler,
+  projectNamespace,
+  projectNode,
+  projectResourceQuota,
+} from './cluster-kinds.ts'
+import { projectEndpointSlice, projectIngress, projectService } from './network.ts'
+import { projectPod } from './pod.ts'
+import {
+  projectConfigMap,
+  projectPersistentVolume,
+  projectPersistentVolumeClaim,
+  projectStorageClass,
+} from './storage.ts'
+import {
+  projectCronJob,
+  projectDaemonSet,
+  projectDeployment,
+  projectJob,
+  projectReplicaSet,
+  projectStatefulSet,
+} from './workloads.ts'
+
+export const PROJECTIONS = {
+  Node: projectNode,
+  Namespace: projectNamespace,
+  Pod: projectPod,
+  Deployment: projectDeployment,
+  ReplicaSet: projectReplicaSet,
+  StatefulSet: projectStatefulSet,
+  DaemonSet: projectDaemonSet,
+  Job: projectJob,
+  CronJob: projectCronJob,
+  Service: projectService,
+  EndpointSlice: projectEndpointSlice,
+  Ingress: projectIngress,
+  ConfigMap: projectConfigMap,
+  PersistentVolumeClaim: projectPersistentVolumeClaim,
+  PersistentVolume: projectPersistentVolume,
+  StorageClass: projectStorageClass,
+  HorizontalPodAutoscaler: projectHorizontalPodAutoscaler,
+  ResourceQuota: projectResourceQuota,
+  Event: projectEvent,
+} satisfies { [K in Kind]: Projection<K> }
+
+/** `project('Pod')(object, 'prod-eu')`: the row of one object. Never throws. */
+export function project<K extends Kind>(kind: K): Projection<K> {
+  // The table's type ties each kind to its projection; indexing by a type parameter loses that tie.
+  return PROJECTIONS[kind] as unknown as Projection<K>
+}
