@@ -42,14 +42,9 @@ export function describeDeletes(suite: Suite): void {
     test('preconditions that do not hold are 409', async () => {
       const made = await create('a')
       const uid = await suite.http.delete(`${configMaps}/a`, { preconditions: { uid: 'another' } })
-      expectFailure(
-        uid,
-        409,
-        'Conflict',
-        /Precondition failed: UID in precondition: another, UID in object meta: /,
-      )
+      expectFailure(uid, 409, 'Conflict', /UID in (the )?precondition/)
       const version = await suite.http.delete(`${configMaps}/a`, { preconditions: { resourceVersion: '1' } })
-      expectFailure(version, 409, 'Conflict', /ResourceVersion in precondition: 1/)
+      expectFailure(version, 409, 'Conflict', /ResourceVersion in (the )?precondition/i)
       const right = await suite.http.delete(`${configMaps}/a`, { preconditions: { uid: made.metadata.uid } })
       expect(right.status).toBe(200)
     })

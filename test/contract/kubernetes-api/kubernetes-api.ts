@@ -5,12 +5,16 @@
  */
 import { afterAll, beforeAll, describe } from 'vitest'
 import { eventually } from '../../support/eventually.ts'
+import { describeAccess } from './access.ts'
 import { describeApply } from './apply.ts'
 import { describeDeletes } from './delete.ts'
 import { describeDiscovery } from './discovery.ts'
 import { describeExpiry } from './expiry.ts'
 import { describeList } from './list.ts'
+import { describeNamespaces } from './namespaces.ts'
 import { describePatches } from './patch.ts'
+import { describeSubresources } from './subresources.ts'
+import { describeTables } from './table.ts'
 import { describeWatch } from './watch.ts'
 import { describeWrites } from './write.ts'
 import type { ServerUnderTest, StartServer, Suite } from './server-under-test.ts'
@@ -59,6 +63,10 @@ export function describeKubernetesApi(name: string, start: StartServer): void {
     describePatches(suite)
     describeApply(suite)
     describeDeletes(suite)
+    describeSubresources(suite)
+    describeTables(suite)
+    describeAccess(suite)
+    describeNamespaces(suite)
     describeExpiry(suite)
   })
 }

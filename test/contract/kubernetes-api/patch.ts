@@ -80,16 +80,25 @@ export function describePatches(suite: Suite): void {
     })
 
     test('a JSON patch applies its operations in order, or none', async () => {
-      await suite.http.must(suite.http.post(configMaps, configMap('json', { a: '1', 'b/c': '2' })))
+      await suite.http.must(
+        suite.http.post(
+          configMaps,
+          configMap('json', { a: '1', b: '2' }, { annotations: { 'x/y': 'slashed' } }),
+        ),
+      )
       const path = `${configMaps}/json`
       const { body } = await suite.http.patch(path, 'json', [
         { op: 'test', path: '/data/a', value: '1' },
         { op: 'copy', from: '/data/a', path: '/data/d' },
-        { op: 'move', from: '/data/b~1c', path: '/data/e' },
+        { op: 'move', from: '/data/b', path: '/data/e' },
         { op: 'replace', path: '/data/a', value: '9' },
+        { op: 'replace', path: '/metadata/annotations/x~1y', value: 'changed' },
         { op: 'add', path: '/metadata/labels', value: { l: 'v' } },
       ])
-      expect(body).toMatchObject({ data: { a: '9', d: '1', e: '2' }, metadata: { labels: { l: 'v' } } })
+      expect(body).toMatchObject({
+        data: { a: '9', d: '1', e: '2' },
+        metadata: { labels: { l: 'v' }, annotations: { 'x/y': 'changed' } },
+      })
       const failed = await suite.http.patch(path, 'json', [
         { op: 'remove', path: '/data/a' },
         { op: 'test', path: '/data/d', value: 'not this' },
@@ -125,7 +134,7 @@ export function describePatches(suite: Suite): void {
         body: {},
         contentType: 'application/json',
       })
-      expectFailure(type, 415, 'UnsupportedMediaType', /application\/merge-patch\+json/)
+      expectFailure(type, 415, 'UnsupportedMediaType')
       await suite.http.must(suite.http.post(configMaps, configMap('nonsense')))
       const broken = await suite.http.request('PATCH', `${configMaps}/nonsense`, {
         body: '{',

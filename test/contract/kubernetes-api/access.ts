@@ -1,0 +1,322 @@
+/** Chapter: who asks and what they may – tokens, RBAC, impersonation, reviews. */
+import { beforeAll, describe, expect, test } from 'vitest'
+import { at, type Answer, type RequestOptions } from '../../support/kubernetes-http.ts'
+import { configMap, expectFailure, needs, type Suite } from './server-under-test.ts'
+
+const RBAC = '/apis/rbac.authorization.k8s.io/v1'
+const AUTHORIZATION = '/apis/authorization.k8s.io/v1'
+
+export function describeAccess(suite: Suite): void {
+  describe('access', () => {
+    let namespace = ''
+    let user = ''
+    let group = ''
+    let token = ''
+
+    beforeAll(async () => {
+      namespace = await suite.namespace()
+      user = suite.unique('reader')
+      group = suite.unique('writers')
+      token = await suite.server.token(user, ['others'])
+      const role = (name: string, rules: object[]): Promise<unknown> =>
+        suite.http.must(
+          suite.http.post(`${RBAC}/namespaces/${namespace}/roles`, {
+            apiVersion: 'rbac.authorization.k8s.io/v1',
+            kind: 'Role',
+            metadata: { name },
+            rules,
+          }),
+        )
+      const bind = (name: string, subject: object): Promise<unknown> =>
+        suite.http.must(
+          suite.http.post(`${RBAC}/namespaces/${namespace}/rolebindings`, {
+            apiVersion: 'rbac.authorization.k8s.io/v1',
+            kind: 'RoleBinding',
+            metadata: { name },
+            roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name },
+            subjects: [{ apiGroup: 'rbac.authorization.k8s.io', ...subject }],
+          }),
+        )
+      await role('read', [
+        { apiGroups: [''], resources: ['pods', 'pods/log'], verbs: ['get', 'list', 'watch'] },
+        { apiGroups: [''], resources: ['configmaps'], resourceNames: ['mine'], verbs: ['get', 'update'] },
+      ])
+      await bind('read', { kind: 'User', name: user })
+      await role('write', [{ apiGroups: ['*'], resources: ['*'], verbs: ['*'] }])
+      await bind('write', { kind: 'Group', name: group })
+    })
+
+    test('a token that nobody knows is 401', async () => {
+      expectFailure(
+        await suite.http.get('/api/v1/pods', { token: 'nobody' }),
+        401,
+        'Unauthorized',
+        'Unauthorized',
+      )
+    })
+
+    test('no token at all is the anonymous user, who may next to nothing', async () => {
+      const answer = await suite.http.get('/api/v1/pods', { token: null })
+      expectFailure(
+        answer,
+        403,
+        'Forbidden',
+        'pods is forbidden: User "system:anonymous" cannot list resource "pods" in API group "" at the cluster scope',
+      )
+      expect((await suite.http.get('/version', { token: null })).status).toBe(200)
+    })
+
+    test('what a role allows is allowed there and nowhere else', async () => {
+      expect((await suite.http.get(`/api/v1/namespaces/${namespace}/pods`, { token })).status).toBe(200)
+      const elsewhere = await suite.http.get('/api/v1/namespaces/default/pods', { token })
+      expectFailure(
+        elsewhere,
+        403,
+        'Forbidden',
+        `pods is forbidden: User "${user}" cannot list resource "pods" in API group "" in the namespace "default"`,
+      )
+      expect(elsewhere.body.details).toEqual({ kind: 'pods' })
+      expectFailure(
+        await suite.http.get('/api/v1/pods', { token }),
+        403,
+        'Forbidden',
+        /at the cluster scope$/,
+      )
+      const one = await suite.http.delete(`/api/v1/namespaces/${namespace}/pods/p`, undefined, { token })
+      expectFailure(
+        one,
+        403,
+        'Forbidden',
+        `pods "p" is forbidden: User "${user}" cannot delete resource "pods" in API group "" in the namespace "${namespace}"`,
+      )
+    })
+
+    test('a resource name narrows a rule: get yes, list no', async () => {
+      const path = `/api/v1/namespaces/${namespace}/configmaps`
+      await suite.http.must(suite.http.post(path, configMap('mine')))
+      expect((await suite.http.get(`${path}/mine`, { token })).status).toBe(200)
+      expectFailure(await suite.http.get(`${path}/kube-root-ca.crt`, { token }), 403, 'Forbidden')
+      expectFailure(await suite.http.get(path, { token }), 403, 'Forbidden')
+      const byField = await suite.http.get(`${path}?fieldSelector=metadata.name%3Dmine`, { token })
+      expectFailure(byField, 403, 'Forbidden')
+    })
+
+    test('a subresource is a resource of its own', async () => {
+      const scale = await suite.http.get(`/apis/apps/v1/namespaces/${namespace}/deployments/d/scale`, {
+        token,
+      })
+      expectFailure(scale, 403, 'Forbidden', /cannot get resource "deployments\/scale" in API group "apps"/)
+    })
+
+    test('a group gives its rights to its members', async () => {
+      const member = await suite.server.token(suite.unique('member'), [group])
+      const { status } = await suite.http.post(
+        `/api/v1/namespaces/${namespace}/configmaps`,
+        configMap('by-group'),
+        {
+          token: member,
+        },
+      )
+      expect(status).toBe(201)
+    })
+
+    test('a right that is taken away is gone with the next request', async () => {
+      const other = suite.unique('short')
+      const shortToken = await suite.server.token(other)
+      const bindings = `${RBAC}/clusterrolebindings`
+      await suite.http.must(
+        suite.http.post(bindings, {
+          apiVersion: 'rbac.authorization.k8s.io/v1',
+          kind: 'ClusterRoleBinding',
+          metadata: { name: other },
+          roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'view' },
+          subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'User', name: other }],
+        }),
+      )
+      const status = async (): Promise<number> =>
+        (await suite.http.get('/api/v1/pods', { token: shortToken })).status
+      await expect.poll(status).toBe(200)
+      expect((await suite.http.get('/api/v1/secrets', { token: shortToken })).status).toBe(403)
+      await suite.http.must(suite.http.delete(`${bindings}/${other}`))
+      await expect.poll(status).toBe(403)
+    })
+
+    test('nobody gives away more than they have', async () => {
+      const editor = suite.unique('editor')
+      const editorToken = await suite.server.token(editor, [group])
+      const answer = await suite.http.post(
+        `${RBAC}/clusterroles`,
+        {
+          apiVersion: 'rbac.authorization.k8s.io/v1',
+          kind: 'ClusterRole',
+          metadata: { name: editor },
+          rules: [],
+        },
+        { token: editorToken },
+      )
+      expectFailure(answer, 403, 'Forbidden', /cannot create resource "clusterroles"/)
+    })
+
+    test('built-in roles aggregate: view reads no secrets, edit writes, admin writes roles', async () => {
+      const { body } = await suite.http.get(`${RBAC}/clusterroles/admin`)
+      expect(at(body, 'aggregationRule.clusterRoleSelectors')).toBeTruthy()
+      const { body: all } = await suite.http.get(`${RBAC}/clusterroles/cluster-admin`)
+      expect(at(all, 'rules')).toMatchObject([
+        { apiGroups: ['*'], resources: ['*'], verbs: ['*'] },
+        { nonResourceURLs: ['*'], verbs: ['*'] },
+      ])
+    })
+
+    describe('impersonation', () => {
+      const as = (
+        headers: NonNullable<RequestOptions['headers']>,
+        options: RequestOptions = {},
+      ): RequestOptions => ({
+        ...options,
+        headers,
+      })
+
+      test('an admin who says so is judged as the user and the groups', async () => {
+        const path = `/api/v1/namespaces/${namespace}`
+        expect((await suite.http.get(`${path}/pods`, as({ 'impersonate-user': user }))).status).toBe(200)
+        const refused = await suite.http.get(`${path}/services`, as({ 'impersonate-user': user }))
+        expectFailure(refused, 403, 'Forbidden', new RegExp(`User "${user}" cannot list resource "services"`))
+        const grouped = await suite.http.get(
+          `${path}/services`,
+          as({ 'impersonate-user': user, 'impersonate-group': ['a', group] }),
+        )
+        expect(grouped.status).toBe(200)
+      })
+
+      test('user, uid, groups and extra arrive as they were said', async (context) => {
+        needs(context, suite, 28, 'SelfSubjectReview')
+        const { body } = await suite.http.post(
+          '/apis/authentication.k8s.io/v1/selfsubjectreviews',
+          { apiVersion: 'authentication.k8s.io/v1', kind: 'SelfSubjectReview' },
+          as({
+            'impersonate-user': 'bob',
+            'impersonate-uid': '77',
+            'impersonate-group': ['a', 'b'],
+            'impersonate-extra-acme.com%2Fproject': ['x', 'y'],
+          }),
+        )
+        expect(at(body, 'status.userInfo')).toEqual({
+          username: 'bob',
+          uid: '77',
+          groups: ['a', 'b', 'system:authenticated'],
+          extra: { 'acme.com/project': ['x', 'y'] },
+        })
+      })
+
+      test('who may not impersonate is 403', async () => {
+        const answer = await suite.http.get('/api/v1/pods', as({ 'impersonate-user': 'bob' }, { token }))
+        expectFailure(answer, 403, 'Forbidden', new RegExp(`User "${user}" cannot impersonate`))
+      })
+
+      test('groups without a user are 400 or 500, never the rights of the asker', async () => {
+        const { status } = await suite.http.get('/api/v1/pods', as({ 'impersonate-group': 'a' }))
+        expect([400, 500]).toContain(status)
+      })
+    })
+
+    describe('reviews', () => {
+      const review = (kind: string, spec: object, options: RequestOptions = {}): Promise<Answer> =>
+        suite.http.post(
+          `${AUTHORIZATION}/${kind.toLowerCase()}s`,
+          { apiVersion: 'authorization.k8s.io/v1', kind, spec },
+          options,
+        )
+      const attributes = (verb: string, resource: string, more: object = {}): object => ({
+        resourceAttributes: { namespace, verb, resource, ...more },
+      })
+
+      test('SelfSubjectAccessReview answers for the asker', async () => {
+        const may = await review('SelfSubjectAccessReview', attributes('list', 'pods'), { token })
+        expect(may.status).toBe(201)
+        expect(may.body).toMatchObject({ kind: 'SelfSubjectAccessReview', status: { allowed: true } })
+        expect(at(may.body, 'status.reason')).toMatch(
+          /^RBAC: allowed by RoleBinding "read\/.*" of Role "read" to User/,
+        )
+        const mayNot = await review('SelfSubjectAccessReview', attributes('delete', 'pods'), { token })
+        expect(at(mayNot.body, 'status')).toEqual({ allowed: false })
+        const subresource = attributes('get', 'pods', { subresource: 'log', name: 'x' })
+        expect((await review('SelfSubjectAccessReview', subresource, { token })).body).toMatchObject({
+          status: { allowed: true },
+        })
+        const named = attributes('update', 'configmaps', { name: 'mine' })
+        expect((await review('SelfSubjectAccessReview', named, { token })).body).toMatchObject({
+          status: { allowed: true },
+        })
+      })
+
+      test('SubjectAccessReview answers for others, to those who may ask', async () => {
+        const spec = { ...attributes('create', 'secrets'), user: 'somebody', groups: [group] }
+        expect((await review('SubjectAccessReview', spec)).body).toMatchObject({ status: { allowed: true } })
+        const without = { ...attributes('create', 'secrets'), user: 'somebody', groups: ['x'] }
+        expect((await review('SubjectAccessReview', without)).body).toMatchObject({
+          status: { allowed: false },
+        })
+        expectFailure(await review('SubjectAccessReview', spec, { token }), 403, 'Forbidden')
+        const url = { nonResourceAttributes: { path: '/metrics', verb: 'get' }, user: 'somebody' }
+        expect((await review('SubjectAccessReview', url)).body).toMatchObject({ status: { allowed: false } })
+      })
+
+      test('a review of nobody, or of nothing, is 422', async () => {
+        expectFailure(
+          await review('SubjectAccessReview', attributes('get', 'pods')),
+          422,
+          'Invalid',
+          /at least one of user or group must be specified/,
+        )
+        expectFailure(await review('SelfSubjectAccessReview', {}), 422, 'Invalid', /exactly one of/)
+      })
+
+      test('SelfSubjectRulesReview lists what the asker may in a namespace', async () => {
+        const { body } = await review('SelfSubjectRulesReview', { namespace }, { token })
+        expect(at(body, 'status.incomplete')).toBe(false)
+        expect(at(body, 'status.resourceRules')).toEqual(
+          expect.arrayContaining([
+            { verbs: ['get', 'list', 'watch'], apiGroups: [''], resources: ['pods', 'pods/log'] },
+            { verbs: ['get', 'update'], apiGroups: [''], resources: ['configmaps'], resourceNames: ['mine'] },
+          ]),
+        )
+      })
+
+      test('TokenReview tells whose token it is', async () => {
+        const ask = (value: string): Promise<Answer> =>
+          suite.http.post('/apis/authentication.k8s.io/v1/tokenreviews', {
+            apiVersion: 'authentication.k8s.io/v1',
+            kind: 'TokenReview',
+            spec: { token: value },
+          })
+        expect(at((await ask(token)).body, 'status')).toMatchObject({
+          authenticated: true,
+          user: { username: user, groups: ['others', 'system:authenticated'] },
+        })
+        const unknown = (await ask('nobody')).body
+        expect(at(unknown, 'status.authenticated') ?? false).toBe(false)
+      })
+    })
+
+    test('a service account has a token of its own, its name and its groups', async () => {
+      const accounts = `/api/v1/namespaces/${namespace}/serviceaccounts`
+      await suite.http.must(
+        suite.http.post(accounts, { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'robot' } }),
+      )
+      const { status, body } = await suite.http.post(`${accounts}/robot/token`, {
+        apiVersion: 'authentication.k8s.io/v1',
+        kind: 'TokenRequest',
+        spec: { expirationSeconds: 3600 },
+      })
+      expect(status).toBe(201)
+      expect(at(body, 'status.expirationTimestamp')).toMatch(/Z$/)
+      const answer = await suite.http.get('/api/v1/pods', { token: at(body, 'status.token') as string })
+      expectFailure(
+        answer,
+        403,
+        'Forbidden',
+        new RegExp(`User "system:serviceaccount:${namespace}:robot" cannot list`),
+      )
+    })
+  })
+}
