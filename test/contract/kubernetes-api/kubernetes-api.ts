@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe } from 'vitest'
 import { eventually } from '../../support/eventually.ts'
 import { describeAccess } from './access.ts'
 import { describeApply } from './apply.ts'
+import { describeControllers } from './controllers.ts'
 import { describeDeletes } from './delete.ts'
 import { describeDiscovery } from './discovery.ts'
 import { describeExpiry } from './expiry.ts'
@@ -67,6 +68,7 @@ export function describeKubernetesApi(name: string, start: StartServer): void {
     describeTables(suite)
     describeAccess(suite)
     describeNamespaces(suite)
+    describeControllers(suite)
     describeExpiry(suite)
   })
 }
