@@ -1,46 +1,20 @@
 /**
- * The fleet: every cluster that the gateway knows, each with its tables, its health and its client. The
- * contract; clusters come and go as their sources say, and nothing here waits for any of them.
+ * The fleet: every cluster that the gateway knows, each with its tables, its health and its client.
+ * Clusters come and go as their sources say; nothing here waits for any of them, and none disturbs
+ * another.
  */
-import type { ApiClient } from '../kubernetes/client.ts'
-import type { ResourceAddress } from '../kubernetes/kinds.ts'
-import type { Kind, LabelSet } from '../kubernetes/rows.ts'
-import type { TableReader } from './table.ts'
+import { type Cluster, WatchedCluster } from './cluster.ts'
+import { type Clock, systemClock } from './clock.ts'
+import { Turns } from './ingest-turns.ts'
+import {
+  type ClusterDefinition,
+  type ClusterSource,
+  combineSources,
+  type SourceProblem,
+} from './sources/source.ts'
+import { SyncSlots } from './sync-slots.ts'
 
-/**
- * `CONNECTING`: no answer yet. `UP`: answers. `DOWN`: does not answer, or not to us.
- * Times are epoch milliseconds.
- */
-export interface ClusterHealth {
-  readonly state: 'CONNECTING' | 'UP' | 'DOWN'
-  readonly since: number
-  /** `v1.34.1`; the last known one while it is down. */
-  readonly version: string | null
-  /** Of the last successful probe. */
-  readonly latencyMs: number | null
-  readonly lastContactAt: number | null
-  readonly lastError: { readonly code: string; readonly message: string; readonly at: number } | null
-}
-
-export interface Cluster {
-  readonly name: string
-  readonly labels: LabelSet
-  /** Which source named it, for a person: `kubeconfig ~/.kube/config, context prod-eu`. */
-  readonly source: string
-  readonly health: ClusterHealth
-  /** Increases with each change of `health.state`, `health.version` or `labels`. */
-  readonly revision: number
-  readonly client: ApiClient
-  table<K extends Kind>(kind: K): TableReader<K>
-  /**
-   * Discovery, cached for a while: the address and scope of a kind that may not be in `KINDS`.
-   * `undefined` where the cluster does not serve it. Throws the client's errors.
-   */
-  resolve(
-    apiVersion: string,
-    kind: string,
-  ): Promise<{ readonly address: ResourceAddress; readonly namespaced: boolean } | undefined>
-}
+export type { Cluster, ClusterHealth } from './cluster.ts'
 
 export interface Fleet {
   /** In order of their names. */
@@ -51,4 +25,149 @@ export interface Fleet {
   /** After clusters were added or removed, or a cluster's `revision` changed. */
   onChange(listener: () => void): () => void
   close(): Promise<void>
+}
+
+export interface FleetLimits {
+  /** Initial states that are brought at a time, of one cluster and of all. Default 4 and 16. */
+  readonly syncsPerCluster?: number
+  readonly syncs?: number
+  /** Milliseconds of one turn of the event loop that ingest may take. Default 4. */
+  readonly sliceMs?: number
+}
+
+export interface FleetOptions {
+  /** Started and closed by the fleet. Of clusters with one name, the first source's is kept. */
+  readonly sources: readonly ClusterSource[]
+  readonly clock?: Clock
+  /** Closes the fleet. */
+  readonly signal?: AbortSignal
+  readonly limits?: FleetLimits
+  /** In [0, 1); default `Math.random`. */
+  readonly random?: () => number
+  /** For the log: what is wrong with the sources, each time that any of them spoke. */
+  readonly onSourceProblems?: (problems: readonly SourceProblem[]) => void
+  /** For the log: an object that could not be made a row. */
+  readonly onObjectError?: (cluster: string, object: string, error: unknown) => void
+}
+
+/** Returns at once; clusters appear as the sources name them. */
+export function createFleet(options: FleetOptions): Fleet {
+  return new WatchedFleet(options)
+}
+
+class WatchedFleet implements Fleet {
+  readonly #options: FleetOptions
+  readonly #source: ClusterSource
+  readonly #turns: Turns
+  readonly #slots: SyncSlots
+  readonly #clusters = new Map<string, WatchedCluster>()
+  readonly #listeners = new Set<() => void>()
+  /** Clusters that were removed and are still closing. */
+  readonly #closing = new Set<Promise<void>>()
+  #sorted: readonly WatchedCluster[] = []
+  #revision = 0
+  #closed: Promise<void> | undefined
+
+  constructor(options: FleetOptions) {
+    const { sources, signal, limits = {} } = options
+    this.#options = options
+    this.#turns = new Turns(limits.sliceMs === undefined ? {} : { sliceMs: limits.sliceMs })
+    this.#slots = new SyncSlots(limits.syncs ?? 16)
+    this.#source = combineSources(sources)
+    if (signal?.aborted) void this.close()
+    else {
+      signal?.addEventListener('abort', () => void this.close(), { once: true })
+      this.#source.start((definitions, problems) => {
+        options.onSourceProblems?.(problems)
+        this.#define(definitions)
+      }, signal)
+    }
+  }
+
+  get clusters(): readonly Cluster[] {
+    return this.#sorted
+  }
+
+  get revision(): number {
+    return this.#revision
+  }
+
+  cluster(name: string): Cluster | undefined {
+    return this.#clusters.get(name)
+  }
+
+  onChange(listener: () => void): () => void {
+    const own = () => listener()
+    this.#listeners.add(own)
+    return () => this.#listeners.delete(own)
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#close()
+    return this.#closed
+  }
+
+  async #close(): Promise<void> {
+    this.#source.close()
+    for (const cluster of this.#clusters.values()) this.#end(cluster)
+    this.#clusters.clear()
+    this.#sorted = []
+    this.#listeners.clear()
+    await Promise.all(this.#closing)
+  }
+
+  /** Makes the clusters what the sources say now; those that stay are not touched. */
+  #define(definitions: readonly ClusterDefinition[]): void {
+    if (this.#closed) return
+    const added: WatchedCluster[] = []
+    const gone = new Set(this.#clusters.keys())
+    for (const definition of definitions) {
+      gone.delete(definition.name)
+      const present = this.#clusters.get(definition.name)
+      if (present?.fingerprint === definition.fingerprint) {
+        present.redefine(definition)
+        continue
+      }
+      // Another server, or other credentials: what is known may not be its, so it begins anew.
+      if (present) this.#end(present)
+      const cluster = this.#make(definition)
+      this.#clusters.set(definition.name, cluster)
+      added.push(cluster)
+    }
+    for (const name of gone) {
+      const cluster = this.#clusters.get(name)
+      this.#clusters.delete(name)
+      if (cluster) this.#end(cluster)
+    }
+    if (added.length === 0 && gone.size === 0) return
+    this.#sorted = [...this.#clusters.values()].sort((a, b) => (a.name < b.name ? -1 : 1))
+    this.#revision++
+    for (const cluster of added) cluster.start()
+    this.#changed()
+  }
+
+  #make(definition: ClusterDefinition): WatchedCluster {
+    const { clock = systemClock, random = Math.random, limits = {}, onObjectError } = this.#options
+    return new WatchedCluster(definition, {
+      clock,
+      random,
+      turns: this.#turns,
+      slots: this.#slots,
+      syncsPerCluster: limits.syncsPerCluster ?? 4,
+      onChange: () => this.#changed(),
+      onObjectError: onObjectError ?? (() => {}),
+    })
+  }
+
+  #end(cluster: WatchedCluster): void {
+    // A client that cannot be closed is of no use to anybody; its cluster is gone all the same.
+    const closing = cluster.close().catch(() => {})
+    this.#closing.add(closing)
+    void closing.then(() => this.#closing.delete(closing))
+  }
+
+  #changed(): void {
+    if (this.#closed) return
+    for (const listener of this.#listeners) listener()
+  }
 }

@@ -240,22 +240,25 @@ function onOpened<K extends Kind>(state: ReflectorState<K>, { now }: Moment): Re
   const { phase } = state
   switch (phase.name) {
     case 'STREAMING':
-      return [
-        { ...state, renewing: false, phase: { ...phase, stream: opened(phase.stream, now) } },
-        [step({ type: 'Init' })],
-      ]
-    case 'LISTING':
-      return [
-        { ...state, renewing: false, phase: { ...phase, opened: true, heardAt: now } },
-        // Not again for the later pages: they are part of the same state.
-        phase.resourceVersion === null ? [step({ type: 'Init' })] : NOTHING,
-      ]
+      return initialOpened({ ...state, phase: { ...phase, stream: opened(phase.stream, now) } })
+    case 'LISTING': {
+      const next = { ...state, phase: { ...phase, opened: true, heardAt: now } }
+      // Not again for the later pages: they are part of the same state.
+      return phase.resourceVersion === null ? initialOpened(next) : [next, NOTHING]
+    }
     case 'WATCHING':
       // Not `Up` yet: a server that has lost our version answers 200 and then ERROR 410.
       return [{ ...state, renewing: false, phase: { ...phase, stream: opened(phase.stream, now) } }, NOTHING]
     default:
       return [state, NOTHING]
   }
+}
+
+/** A table that never had content is being synced again: only one that had may be no longer current. */
+function initialOpened<K extends Kind>(state: ReflectorState<K>): Result<K> {
+  const next = { ...state, renewing: false }
+  const init: Result<K> = [next, [step({ type: 'Init' })]]
+  return state.resourceVersion === null ? sayUp(init, true) : init
 }
 
 function onEvent<K extends Kind>(
