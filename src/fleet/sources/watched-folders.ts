@@ -1,0 +1,109 @@
+/**
+ * Looks again whenever something in a set of folders may have changed. Knows nothing of what is in them.
+ *
+ * Watches folders, never files: editors and Kubernetes' `..data` replace files by renaming, which ends a
+ * watch on the file and shows in its folder. What the kernel does not report – network file systems,
+ * links into other folders, a folder that was not there, no watches left – a slow poll finds.
+ */
+import { watch, type FSWatcher } from 'node:fs'
+import { stat } from 'node:fs/promises'
+import { systemClock, type Clock } from '../clock.ts'
+
+export interface WatchedFoldersOptions {
+  readonly clock?: Clock
+  /** Events this close to each other count as one; a file being written is left alone so long. Default 100. */
+  readonly debounceMs?: number
+  /** Default 10,000. */
+  readonly pollMs?: number
+}
+
+export class WatchedFolders {
+  readonly #folders: () => Promise<readonly string[]>
+  readonly #look: () => Promise<void>
+  readonly #clock: Clock
+  readonly #debounceMs: number
+  readonly #pollMs: number
+  readonly #watchers = new Map<string, { readonly watcher: FSWatcher; readonly inode: number }>()
+  #cancelTimer: () => void = () => {}
+  #looking = false
+  #again = false
+  #closed = false
+
+  /** `look` runs once at `start`, and never twice at a time; it must not reject. */
+  constructor(
+    folders: () => Promise<readonly string[]>,
+    look: () => Promise<void>,
+    { clock = systemClock, debounceMs = 100, pollMs = 10_000 }: WatchedFoldersOptions,
+  ) {
+    this.#folders = folders
+    this.#look = look
+    this.#clock = clock
+    this.#debounceMs = debounceMs
+    this.#pollMs = pollMs
+  }
+
+  start(): void {
+    void this.#turn()
+  }
+
+  close(): void {
+    this.#closed = true
+    this.#cancelTimer()
+    for (const { watcher } of this.#watchers.values()) watcher.close()
+    this.#watchers.clear()
+  }
+
+  readonly #hint = (): void => {
+    if (this.#closed) return
+    if (this.#looking) this.#again = true
+    else this.#schedule(this.#debounceMs)
+  }
+
+  #schedule(ms: number): void {
+    this.#cancelTimer()
+    if (!this.#closed) this.#cancelTimer = this.#clock.after(ms, () => void this.#turn())
+  }
+
+  async #turn(): Promise<void> {
+    if (this.#closed || this.#looking) return
+    this.#looking = true
+    this.#again = false
+    // First watch, then look: what changes in between is seen by one of the two.
+    await this.#watch()
+    if (!this.#closed) await this.#look()
+    this.#looking = false
+    this.#schedule(this.#again ? this.#debounceMs : this.#pollMs)
+  }
+
+  async #watch(): Promise<void> {
+    const wanted = new Map<string, number>()
+    for (const folder of await this.#folders()) {
+      const inode = await stat(folder).then(
+        (found) => found.ino,
+        () => undefined,
+      )
+      if (inode !== undefined) wanted.set(folder, inode)
+    }
+    if (this.#closed) return
+    for (const [folder, { watcher, inode }] of this.#watchers) {
+      // Another inode: the folder was replaced, and the old watch is of something else now.
+      if (wanted.get(folder) === inode) wanted.delete(folder)
+      else {
+        watcher.close()
+        this.#watchers.delete(folder)
+      }
+    }
+    for (const [folder, inode] of wanted) {
+      try {
+        const watcher = watch(folder, { persistent: false }, this.#hint)
+        watcher.on('error', () => {
+          watcher.close()
+          this.#watchers.delete(folder)
+        })
+        this.#watchers.set(folder, { watcher, inode })
+      } catch {
+        // Out of watches (ENOSPC, EMFILE), or gone again: the poll goes on.
+      }
+    }
+  }
+}
