@@ -1,0 +1,20 @@
+/**
+ * The GraphQL context, one per request. It holds the viewer's door to the fleet and nothing that goes
+ * around it: no raw fleet, no client of a cluster.
+ */
+import type { AuthorizedFleet, User } from '../access/authorized-fleet.ts'
+import { createLoaders, type Loaders } from './loaders.ts'
+
+export interface GraphContext {
+  readonly user: User
+  readonly fleet: AuthorizedFleet
+  /** Batched round trips to clusters, kept for this request only. */
+  readonly loaders: Loaders
+  /** Ends the live reads of the request. */
+  readonly signal?: AbortSignal
+}
+
+/** `fleet` is the request's own: what was read and what it cost are counted in it. */
+export function createContext(fleet: AuthorizedFleet, signal?: AbortSignal): GraphContext {
+  return { user: fleet.user, fleet, loaders: createLoaders(fleet, signal), ...(signal && { signal }) }
+}

@@ -1,0 +1,74 @@
+/**
+ * Whole objects as the API server gives them, made fit to show: `managedFields` cut out, and no data of
+ * a Secret. It knows JSON and YAML, and neither GraphQL nor how an object is fetched.
+ */
+import { stringify } from 'yaml'
+import { liveErrorOf, type LiveError } from './errors.ts'
+
+/** A manifest, or why there is none: exactly one of `object` and `error` is set. */
+export interface Manifest {
+  readonly object: KubernetesJson | null
+  readonly error: LiveError | null
+}
+
+/** An object of the Kubernetes API, as far as the graph looks into it. */
+export interface KubernetesJson {
+  readonly apiVersion?: string
+  readonly kind?: string
+  readonly metadata?: {
+    readonly name?: string
+    readonly namespace?: string
+    readonly uid?: string
+    readonly creationTimestamp?: string
+    readonly labels?: Readonly<Record<string, string>>
+    readonly annotations?: Readonly<Record<string, string>>
+    readonly [field: string]: unknown
+  }
+  readonly [field: string]: unknown
+}
+
+/** Stands where a Secret's value was. */
+export const REDACTED = '<redacted>'
+
+const LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration'
+
+/** `kind` is what was asked for: items of a list say none themselves. */
+export async function manifestOf(read: () => Promise<unknown>, kind: string): Promise<Manifest> {
+  try {
+    const object = await read()
+    if (!isObject(object)) {
+      return { object: null, error: { code: 'NOT_SERVED', message: `The cluster does not serve ${kind}.` } }
+    }
+    return { object: presentable(object, kind === 'Secret'), error: null }
+  } catch (error) {
+    return { object: null, error: liveErrorOf(error) }
+  }
+}
+
+/** Without `managedFields`; the values of a Secret's `data` and `stringData` are replaced, their keys stay. */
+export function presentable(object: KubernetesJson, secret: boolean): KubernetesJson {
+  const { managedFields: _managedFields, ...metadata } = object.metadata ?? {}
+  if (!secret && !(object.kind === 'Secret' && object.apiVersion === 'v1')) return { ...object, metadata }
+  const { [LAST_APPLIED]: applied, ...annotations } = metadata.annotations ?? {}
+  return {
+    ...object,
+    metadata: { ...metadata, ...(applied !== undefined && { annotations }) },
+    ...redacted('data', object['data']),
+    ...redacted('stringData', object['stringData']),
+  }
+}
+
+/** As `kubectl get -o yaml` writes it: no anchors, no folded lines. */
+export function yamlOf(object: KubernetesJson): string {
+  return stringify(object, { aliasDuplicateObjects: false, lineWidth: 0 })
+}
+
+export function isObject(value: unknown): value is KubernetesJson {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function redacted(field: string, values: unknown): Record<string, unknown> {
+  if (values === undefined || values === null) return {}
+  if (!isObject(values)) return { [field]: REDACTED }
+  return { [field]: Object.fromEntries(Object.keys(values).map((key) => [key, REDACTED])) }
+}

@@ -1,0 +1,31 @@
+/**
+ * Scalars. Byte counts and other numbers past 2^31 are `Float` on purpose, not a scalar of our own:
+ * every GraphQL client has a type for it, and JSON numbers are exact up to 2^53.
+ */
+import { GraphQLError } from 'graphql'
+import { builder } from './builder.ts'
+
+builder.scalarType('DateTime', {
+  description:
+    'A moment in ISO 8601 with UTC, such as `2026-11-23T04:31:00.000Z`. As an input any ISO 8601 date and time with a zone, or a date alone (midnight, UTC).',
+  specifiedByURL: 'https://scalars.graphql.org/andimarek/date-time.html',
+  serialize: (value) => (value instanceof Date ? value : new Date(Number(value) * 1000)).toISOString(),
+  parseValue: (value) => {
+    const time = typeof value === 'string' && ISO_8601.test(value) ? Date.parse(value) : NaN
+    if (Number.isNaN(time)) {
+      throw new GraphQLError(
+        'A DateTime is written in ISO 8601 with a zone, such as "2026-11-23T04:31:00Z" or "2026-11-23".',
+        { extensions: { code: 'BAD_USER_INPUT' } },
+      )
+    }
+    return time / 1000
+  },
+})
+
+const ISO_8601 = /^\d{4}-\d{2}-\d{2}([Tt]\d{2}:\d{2}(:\d{2}(\.\d+)?)?([Zz]|[+-]\d{2}:?\d{2}))?$/
+
+builder.scalarType('JSON', {
+  description: 'Any JSON value: the shape is that of the object in the Kubernetes API.',
+  serialize: (value) => value,
+  parseValue: (value) => value,
+})
