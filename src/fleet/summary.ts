@@ -1,14 +1,17 @@
 /**
  * What a table counts about itself, kept incrementally: one summary per namespace, so that a viewer who
- * may see only some namespaces gets the sum of exactly those.
+ * may see only some namespaces gets the sum of exactly those. Sums are kept in whole units (billionths
+ * of a core, bytes), so that after any number of changes they are what a fresh count would give.
  */
+import type { NodeRow, PodRow, ResourceAmounts, Row } from '../kubernetes/rows.ts'
 
 export interface NamespaceSummary {
   /** Rows. */
   readonly count: number
   /**
    * Rows by what the kind is judged by: a Pod's `status`, a workload's `rollout.status`, a Node's
-   * `Ready`/`NotReady`/`Unknown` (with `SchedulingDisabled` counted beside it), a claim's `phase`…
+   * `Ready`/`NotReady`/`Unknown` (with `SchedulingDisabled` counted beside it), the `phase` of a claim, a
+   * volume and a Namespace, an Event's and a Service's `type`. Empty for the other kinds.
    */
   readonly byStatus: ReadonlyMap<string, number>
   /** Pods only: by `phase`. */
@@ -28,8 +31,202 @@ export interface NamespaceSummary {
 }
 
 export interface TableSummary {
-  /** By namespace; `''` for kinds without one. */
+  /** By namespace; `''` for kinds without one. Namespaces without rows are not there. */
   readonly namespaces: ReadonlyMap<string, NamespaceSummary>
   /** All namespaces together. */
   readonly total: NamespaceSummary
+}
+
+const NANO = 1e9
+
+const NONE: ReadonlyMap<string, number> = new Map()
+
+/** Counters by name; none is kept at 0. Made when first needed: most summaries never need most of theirs. */
+class Tally {
+  #counts: Map<string, number> | undefined
+
+  get counts(): ReadonlyMap<string, number> {
+    return this.#counts ?? NONE
+  }
+
+  add(name: string, amount: number): void {
+    this.#counts ??= new Map()
+    const count = (this.#counts.get(name) ?? 0) + amount
+    if (count === 0) this.#counts.delete(name)
+    else this.#counts.set(name, count)
+  }
+}
+
+/** `sign` is 1 for a row that comes, -1 for one that goes. */
+type Sign = 1 | -1
+
+class Summary implements NamespaceSummary {
+  count = 0
+  readonly #status = new Tally()
+  readonly #phase = new Tally()
+  readonly #images = new Tally()
+  readonly #capacity = new Tally()
+  readonly #allocatable = new Tally()
+  readonly #versions = new Tally()
+  #cpuRequest = 0
+  #cpuLimit = 0
+  memoryRequest = 0
+  memoryLimit = 0
+
+  get byStatus(): ReadonlyMap<string, number> {
+    return this.#status.counts
+  }
+
+  get byPhase(): ReadonlyMap<string, number> {
+    return this.#phase.counts
+  }
+
+  get cpuRequest(): number {
+    return this.#cpuRequest / NANO
+  }
+
+  get cpuLimit(): number {
+    return this.#cpuLimit / NANO
+  }
+
+  get images(): ReadonlyMap<string, number> {
+    return this.#images.counts
+  }
+
+  get capacity(): ReadonlyMap<string, number> {
+    return inBaseUnits(this.#capacity.counts)
+  }
+
+  get allocatable(): ReadonlyMap<string, number> {
+    return inBaseUnits(this.#allocatable.counts)
+  }
+
+  get versions(): ReadonlyMap<string, number> {
+    return this.#versions.counts
+  }
+
+  add(row: Row, sign: Sign): void {
+    this.count += sign
+    const status = statusOf(row)
+    if (status !== undefined) this.#status.add(status, sign)
+    if (row.kind === 'Pod') this.#addPod(row, sign)
+    else if (row.kind === 'Node') this.#addNode(row, sign)
+  }
+
+  #addPod(pod: PodRow, sign: Sign): void {
+    this.#phase.add(pod.phase, sign)
+    for (const image of pod.runningImages) this.#images.add(image, sign)
+    if (pod.phase === 'Succeeded' || pod.phase === 'Failed') return
+    this.#cpuRequest += sign * Math.round(pod.cpuRequest * NANO)
+    this.#cpuLimit += sign * Math.round(pod.cpuLimit * NANO)
+    this.memoryRequest += sign * Math.round(pod.memoryRequest)
+    this.memoryLimit += sign * Math.round(pod.memoryLimit)
+  }
+
+  #addNode(node: NodeRow, sign: Sign): void {
+    if (node.unschedulable) this.#status.add('SchedulingDisabled', sign)
+    this.#versions.add(node.kubeletVersion, sign)
+    addAmounts(this.#capacity, node.capacity, sign)
+    addAmounts(this.#allocatable, node.allocatable, sign)
+  }
+}
+
+/** Only CPU comes in fractions; billionths of bytes would leave the integers that a number can hold. */
+function unitOf(resource: string): number {
+  return resource === 'cpu' ? NANO : 1
+}
+
+function addAmounts(tally: Tally, amounts: ResourceAmounts, sign: Sign): void {
+  for (const name in amounts) tally.add(name, sign * Math.round(amounts[name]!.value * unitOf(name)))
+}
+
+function inBaseUnits(counts: ReadonlyMap<string, number>): ReadonlyMap<string, number> {
+  return new Map(counts.entries().map(([name, count]) => [name, count / unitOf(name)]))
+}
+
+/** What `byStatus` counts a row under. */
+function statusOf(row: Row): string | undefined {
+  switch (row.kind) {
+    case 'Pod':
+      return row.status
+    case 'Deployment':
+    case 'StatefulSet':
+    case 'DaemonSet':
+    case 'ReplicaSet':
+    case 'Job':
+    case 'CronJob':
+      return row.rollout.status
+    case 'Node':
+      return row.ready === 'True' ? 'Ready' : row.ready === 'False' ? 'NotReady' : 'Unknown'
+    case 'Namespace':
+    case 'PersistentVolumeClaim':
+    case 'PersistentVolume':
+      return row.phase
+    case 'Service':
+    case 'Event':
+      return row.type
+    default:
+      return undefined
+  }
+}
+
+/** Whether two states of one object add the same, as most changes leave it. */
+function countsAlike(a: Row, b: Row): boolean {
+  if (a.kind === 'Pod' && b.kind === 'Pod') {
+    return (
+      a.status === b.status &&
+      a.phase === b.phase &&
+      a.runningImages === b.runningImages &&
+      a.cpuRequest === b.cpuRequest &&
+      a.memoryRequest === b.memoryRequest &&
+      a.cpuLimit === b.cpuLimit &&
+      a.memoryLimit === b.memoryLimit
+    )
+  }
+  if (a.kind === 'Node' && b.kind === 'Node') {
+    return (
+      a.ready === b.ready &&
+      a.unschedulable === b.unschedulable &&
+      a.kubeletVersion === b.kubeletVersion &&
+      a.capacity === b.capacity &&
+      a.allocatable === b.allocatable
+    )
+  }
+  return statusOf(a) === statusOf(b)
+}
+
+export class SummaryCounter implements TableSummary {
+  readonly #namespaces = new Map<string, Summary>()
+  readonly #total = new Summary()
+
+  get namespaces(): ReadonlyMap<string, NamespaceSummary> {
+    return this.#namespaces
+  }
+
+  get total(): NamespaceSummary {
+    return this.#total
+  }
+
+  /** Rows of one namespace. */
+  count(namespace: string): number {
+    return this.#namespaces.get(namespace)?.count ?? 0
+  }
+
+  /** After `previous` (if any) became `row` (if any) under one key. */
+  change(previous: Row | undefined, row: Row | undefined): void {
+    if (previous && row && countsAlike(previous, row)) return
+    if (previous) this.#add(previous, -1)
+    if (row) this.#add(row, 1)
+  }
+
+  #add(row: Row, sign: Sign): void {
+    let summary = this.#namespaces.get(row.namespace)
+    if (!summary) {
+      summary = new Summary()
+      this.#namespaces.set(row.namespace, summary)
+    }
+    summary.add(row, sign)
+    this.#total.add(row, sign)
+    if (summary.count === 0) this.#namespaces.delete(row.namespace)
+  }
 }

@@ -132,6 +132,11 @@ export interface Volume {
   readonly source: string | null
 }
 
+/**
+ * The getters of a pod's row make `containers` and `conditions` anew at each reading, from what siblings
+ * share and the row's own times: read them once, and compare rows by `resourceVersion`. A volume for the
+ * service account's token is called `kube-api-access`, without its random suffix.
+ */
 export interface PodRow extends RowMeta {
   readonly kind: 'Pod'
   readonly phase: 'Pending' | 'Running' | 'Succeeded' | 'Failed' | 'Unknown'
@@ -156,6 +161,10 @@ export interface PodRow extends RowMeta {
   readonly containers: readonly Container[]
   readonly volumes: readonly Volume[]
   readonly conditions: readonly Condition[]
+  /** Of its containers: distinct, in their order. Shared. */
+  readonly images: readonly string[]
+  /** One entry for each container that is running: its image. Shared. */
+  readonly runningImages: readonly string[]
   /** Effective, as the scheduler counts it: sum of main and sidecars, or the largest init step, plus overhead. */
   readonly cpuRequest: number
   readonly memoryRequest: number

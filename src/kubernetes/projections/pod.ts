@@ -35,6 +35,7 @@ import {
   conditionStatus,
   shareContainers,
   shareLabels,
+  shareList,
   shareOwner,
   shareText,
   shareTextOrNull,
@@ -62,6 +63,8 @@ interface PodState extends Pick<
   | 'memoryRequest'
   | 'cpuLimit'
   | 'memoryLimit'
+  | 'images'
+  | 'runningImages'
 > {
   readonly specs: readonly ContainerSpec[]
   /** Beside `specs`. */
@@ -164,6 +167,12 @@ class Pod implements PodRow {
           statuses: Object.freeze(statuses),
           volumes: volumes.value,
           conditions: Object.freeze(conditions),
+          images: shareList(Array.from(new Set(containers.value.map(({ image }) => image)))),
+          runningImages: shareList(
+            containers.value.flatMap(({ image }, index) =>
+              statuses[index]?.state === 'RUNNING' ? [image] : [],
+            ),
+          ),
           ...podResources(spec, containers.value, status),
         }),
       )
@@ -234,6 +243,14 @@ class Pod implements PodRow {
 
   get volumes(): readonly Volume[] {
     return this.state.volumes
+  }
+
+  get images(): readonly string[] {
+    return this.state.images
+  }
+
+  get runningImages(): readonly string[] {
+    return this.state.runningImages
   }
 
   get cpuRequest(): number {
@@ -322,6 +339,8 @@ class Pod implements PodRow {
       containers: this.containers,
       volumes: this.volumes,
       conditions: this.conditions,
+      images: this.images,
+      runningImages: this.runningImages,
       cpuRequest: this.cpuRequest,
       memoryRequest: this.memoryRequest,
       cpuLimit: this.cpuLimit,

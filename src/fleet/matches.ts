@@ -1,0 +1,263 @@
+/**
+ * The rows of one table that a selection means and a viewer may see, in key order: which index they are
+ * read from, and what is left to test. The narrowest index is read; namespaces and name prefixes are
+ * ranges of whichever it is, since all are in key order; only what no index says is tested row by row.
+ */
+import { isEmptySelector, matchesLabels } from '../kubernetes/label-selector.ts'
+import type { LabelSelector, LabelSet, Row } from '../kubernetes/rows.ts'
+import { hasIndexValue } from './indexes.ts'
+import type { Scope, ScopedTable, Selection } from './selection.ts'
+import { ArrayRows, compareRows, mergeSorted } from './sorted-rows.ts'
+import type { SortedRows, TableReader } from './table.ts'
+
+/** A key to start at, itself included. */
+export interface Key {
+  readonly namespace: string
+  readonly name: string
+}
+
+type Test<R extends Row> = (row: R) => boolean
+
+/** What of a selection an index answers. */
+type Part = 'all' | 'owner' | 'index' | 'labels' | 'names'
+
+/** Seeking one namespace costs about as much as testing this many rows. */
+const SEEK_COST = 8
+
+/** No name comes after it: names are of ASCII. */
+const LAST = '\uffff'
+
+export class Matches<R extends Row> {
+  readonly #table: TableReader<R['kind']>
+  /** What is read, and which part of the selection that answers. */
+  readonly #base: SortedRows<R>
+  readonly #part: Part
+  /** Ranges of the base, in order; `undefined`: all of it. */
+  readonly #namespaces: readonly string[] | undefined
+  /** Within those ranges, or the whole table. `''`: none. */
+  readonly #prefix: string
+  /** What the base and the ranges do not say already. */
+  readonly #residual: Test<R> | undefined
+  /** Single objects that the viewer may see outside of their namespaces, in key order, tested already. */
+  readonly #singles: readonly R[]
+
+  constructor({ table, scope }: ScopedTable<R>, selection: Selection<R>) {
+    this.#table = table
+    this.#singles = singlesOf(table, scope, selection)
+    const namespaces = namespacesOf(table, scope, selection)
+    const { base, part } = narrowest(table, selection, namespaces)
+    this.#base = base
+    this.#part = part
+    const tests = testsOf(selection, part)
+    const prefix = selection.namePrefix ?? ''
+    // Fewer rows than ranges: looking at each row is cheaper than seeking each namespace.
+    const seek = namespaces !== undefined && namespaces.length * SEEK_COST <= base.size
+    this.#namespaces = seek ? namespaces : undefined
+    if (namespaces && !seek) {
+      const allowed = new Set(namespaces)
+      tests.push((row) => allowed.has(row.namespace))
+    }
+    const ranged = seek || (part === 'all' && !namespaces)
+    this.#prefix = ranged ? prefix : ''
+    if (prefix !== '' && !ranged) tests.push((row) => row.name.startsWith(prefix))
+    this.#residual = every(tests)
+  }
+
+  /** In key order from the key on, itself included; all of them without one. */
+  from(key: Key | undefined, descending: boolean): Iterable<R> {
+    const ranged = this.#ranged(key, descending)
+    if (this.#singles.length === 0) return ranged
+    const singles = new ArrayRows(this.#singles)
+    return mergeSorted(
+      [ranged, key ? singles.from(key.namespace, key.name, descending) : singles.all(descending)],
+      descending ? (a, b) => compareRows(b, a) : compareRows,
+    )
+  }
+
+  /** Costs nothing where counters or the size of an index say it. */
+  get size(): number {
+    let size = this.#singles.length
+    if (!this.#residual && this.#prefix === '') {
+      if (!this.#namespaces) return size + this.#base.size
+      if (this.#part === 'all') {
+        for (const namespace of this.#namespaces) size += this.#table.rows(namespace).size
+        return size
+      }
+    }
+    const rows = this.#ranged(undefined, false)[Symbol.iterator]()
+    while (!rows.next().done) size++
+    return size
+  }
+
+  #ranged(key: Key | undefined, descending: boolean): Iterable<R> {
+    const rows = this.#inRanges(key, descending)
+    return this.#residual ? filter(rows, this.#residual) : rows
+  }
+
+  #inRanges(key: Key | undefined, descending: boolean): Iterable<R> {
+    if (this.#namespaces) return this.#seek(this.#namespaces, key, descending)
+    if (this.#prefix !== '') return this.#skip(key, descending)
+    return key ? this.#base.from(key.namespace, key.name, descending) : this.#base.all(descending)
+  }
+
+  /** The given namespaces, one after the other. */
+  *#seek(namespaces: readonly string[], key: Key | undefined, descending: boolean): Iterable<R> {
+    for (const namespace of descending ? namespaces.toReversed() : namespaces) {
+      if (key && namespace !== key.namespace && descending === namespace > key.namespace) continue
+      yield* this.#namespace(namespace, key, descending)
+    }
+  }
+
+  /** The prefix in each namespace that the base has, found by seeking from one to the next. */
+  *#skip(key: Key | undefined, descending: boolean): Iterable<R> {
+    let rest = key ? this.#base.from(key.namespace, key.name, descending) : this.#base.all(descending)
+    for (;;) {
+      const [first] = Iterator.from(rest).take(1)
+      if (!first) return
+      const { namespace } = first
+      yield* this.#namespace(namespace, key, descending)
+      rest = descending
+        ? this.#base.from(namespace, '', true)
+        : this.#base.from(`${namespace}\u0000`, '', false)
+    }
+  }
+
+  /** The prefix in one namespace, from the key on if it lies there. */
+  *#namespace(namespace: string, key: Key | undefined, descending: boolean): Iterable<R> {
+    const prefix = this.#prefix
+    let start = descending ? prefix + LAST : prefix
+    if (key?.namespace === namespace && key.name < start === descending) start = key.name
+    for (const row of this.#base.from(namespace, start, descending)) {
+      if (row.namespace !== namespace) return
+      if (!row.name.startsWith(prefix)) return
+      yield row
+    }
+  }
+}
+
+function* filter<R extends Row>(rows: Iterable<R>, test: Test<R>): Iterable<R> {
+  for (const row of rows) if (test(row)) yield row
+}
+
+/** Sorted copies of sets of namespaces: a policy hands out the same set again and again. */
+const sortedSets = new WeakMap<ReadonlySet<string>, readonly string[]>()
+
+function sorted(names: ReadonlySet<string>): readonly string[] {
+  let list = sortedSets.get(names)
+  if (list?.length !== names.size) {
+    list = Array.from(names).sort()
+    sortedSets.set(names, list)
+  }
+  return list
+}
+
+/** Namespaces that both the selection and the scope leave and that have rows, in order; `undefined`: all. */
+function namespacesOf<R extends Row>(
+  table: TableReader<R['kind']>,
+  scope: Scope,
+  selection: Selection<R>,
+): readonly string[] | undefined {
+  const { namespaces: present } = table.summary
+  if (selection.namespaces) {
+    const asked = new Set(selection.namespaces)
+    const allowed = scope === 'all' ? asked : asked.intersection(scope.namespaces)
+    return Array.from(allowed)
+      .filter((name) => present.has(name))
+      .sort()
+  }
+  return scope === 'all' ? undefined : sorted(scope.namespaces).filter((name) => present.has(name))
+}
+
+/** The index with the fewest rows. */
+function narrowest<R extends Row>(
+  table: TableReader<R['kind']>,
+  selection: Selection<R>,
+  namespaces: readonly string[] | undefined,
+): { readonly base: SortedRows<R>; readonly part: Part } {
+  const { ownerUid, index, labels, names } = selection
+  let part: Part = 'all'
+  let base = table.rows() as SortedRows as SortedRows<R>
+  let size = namespaces ? namespaces.reduce((sum, name) => sum + table.rows(name).size, 0) : base.size
+  const offer = (candidate: SortedRows, answers: Part) => {
+    if (candidate.size > size) return
+    base = candidate as SortedRows<R>
+    part = answers
+    size = candidate.size
+  }
+  if (ownerUid !== undefined) offer(table.byOwner(ownerUid), 'owner')
+  if (index) offer(table.byIndex(index.name, index.value), 'index')
+  if (labels && !isEmptySelector(labels)) offer(table.byLabels(labels), 'labels')
+  if (names) {
+    const places = namespaces ?? Array.from(table.summary.namespaces.keys())
+    if (places.length * names.length <= size) offer(named(table, places, new Set(names)), 'names')
+  }
+  return { base, part }
+}
+
+function named<R extends Row>(
+  table: TableReader<R['kind']>,
+  namespaces: readonly string[],
+  names: ReadonlySet<string>,
+): SortedRows {
+  const rows: Row[] = []
+  for (const namespace of namespaces) {
+    for (const name of names) {
+      const row = table.get(namespace, name)
+      if (row) rows.push(row)
+    }
+  }
+  return new ArrayRows(rows.sort(compareRows))
+}
+
+/** What the part does not answer; places (namespaces and the prefix) aside. */
+function testsOf<R extends Row>(selection: Selection<R>, part: Part | undefined): Test<R>[] {
+  const { ownerUid, index, labels, names, where } = selection
+  const tests: Test<R>[] = []
+  if (ownerUid !== undefined && part !== 'owner') tests.push((row) => row.owner?.uid === ownerUid)
+  if (index && part !== 'index') tests.push((row) => hasIndexValue(row, index.name, index.value))
+  if (labels && part !== 'labels' && !isEmptySelector(labels)) tests.push(labelTest(labels))
+  if (names && part !== 'names') {
+    const among = new Set(names)
+    tests.push((row) => among.has(row.name))
+  }
+  if (where) tests.push(where)
+  return tests
+}
+
+/** Tries each distinct label set once. */
+function labelTest<R extends Row>(selector: LabelSelector): Test<R> {
+  const known = new Map<LabelSet, boolean>()
+  return (row) => {
+    let matches = known.get(row.labels)
+    if (matches === undefined) {
+      matches = matchesLabels(selector, row.labels)
+      known.set(row.labels, matches)
+    }
+    return matches
+  }
+}
+
+function every<R extends Row>(tests: readonly Test<R>[]): Test<R> | undefined {
+  return tests.length <= 1 ? tests[0] : (row) => tests.every((test) => test(row))
+}
+
+/** The scope's single objects that the selection means, in key order. */
+function singlesOf<R extends Row>(
+  table: TableReader<R['kind']>,
+  scope: Scope,
+  selection: Selection<R>,
+): readonly R[] {
+  if (scope === 'all' || !scope.objects) return []
+  const { namespaces, namePrefix = '' } = selection
+  const test = every(testsOf(selection, undefined))
+  const rows: R[] = []
+  for (const object of scope.objects) {
+    const slash = object.indexOf('/')
+    const namespace = object.slice(0, slash)
+    if (scope.namespaces.has(namespace)) continue
+    if (namespaces && !namespaces.includes(namespace)) continue
+    const row = table.get(namespace, object.slice(slash + 1)) as R | undefined
+    if (row?.name.startsWith(namePrefix) && (!test || test(row))) rows.push(row)
+  }
+  return rows.sort(compareRows)
+}
