@@ -26,9 +26,10 @@ export const KIND_DESCRIPTIONS = {
   Event: 'An Event: something that a component of the cluster reported about an object.',
 } as const satisfies Record<Kind, string>
 
-function kindValues<K extends Kind>(kinds: readonly K[]) {
-  const values = kinds.map((kind) => [kind, { description: KIND_DESCRIPTIONS[kind] as string }] as const)
-  return Object.fromEntries(values) as Record<K, { description: string }>
+function kindValues<K extends Kind>(kinds: readonly K[]): Record<K, { description: string }> {
+  const values = {} as Record<K, { description: string }>
+  for (const kind of kinds) values[kind] = { description: KIND_DESCRIPTIONS[kind] }
+  return values
 }
 
 export const KindEnum = builder.enumType('Kind', {

@@ -77,11 +77,11 @@ export function defineList<R extends Row, Fields extends InputFieldMap>(
     plural,
     kinds,
     namespaced,
-    connection: connectionType<R>(name, options.node as never, plural),
+    connection: connectionType<R>(name, options.node, plural),
     filter: builder.inputType(`${name}Filter`, {
       description: `Which of ${plural}. All that is given has to hold; what is absent or null accepts everything.`,
       fields: (t) => ({ ...commonFields(t, namespaced), ...options.filter(t) }),
-    }) as unknown as InputObjectRef<Types, CommonFilter>,
+    }),
     order: orderInput(name, orderFields),
     orderFields,
     ...(defaultOrder && { defaultOrder }),
@@ -112,12 +112,12 @@ export type FieldBuilder<Parent> =
 
 /** A connection field. `within` says what of the fleet belongs to the parent. */
 export function listField<Parent, R extends Row>(
-  builder: FieldBuilder<Parent>,
+  fields: FieldBuilder<Parent>,
   list: List<R>,
   description: string,
   within: (parent: Parent, context: GraphContext) => Within<R>,
-): FieldRef<Types, unknown> {
-  const t = builder as ObjectFields<Parent>
+): FieldRef<Types> {
+  const t = fields as ObjectFields<Parent>
   return t.field({
     type: list.connection,
     description: `${description} ${PAGING}`,
@@ -150,19 +150,19 @@ export function listField<Parent, R extends Row>(
         try {
           return select()
         } catch (error) {
-          if (error instanceof CursorError) throw badCursor(error as Error, window)
+          if (error instanceof CursorError) throw badCursor(error, window)
           throw error
         }
       }
     },
-  }) as FieldRef<Types, unknown>
+  }) as FieldRef<Types>
 }
 
 const PAGING = `At most ${MAX_PAGE} a page.`
 
 /** Relay's four arguments. */
-export function windowArguments<Parent>(builder: FieldBuilder<Parent>) {
-  const t = builder as ObjectFields<Parent>
+export function windowArguments<Parent>(fields: FieldBuilder<Parent>) {
+  const t = fields as ObjectFields<Parent>
   return {
     first: t.arg.int({
       description: `How many from the start, or after \`after\`: 0 to ${MAX_PAGE}, ${DEFAULT_PAGE} where neither \`first\` nor \`last\` is given.`,

@@ -9,7 +9,7 @@ builder.scalarType('DateTime', {
   description:
     'A moment in ISO 8601 with UTC, such as `2026-11-23T04:31:00.000Z`. As an input any ISO 8601 date and time with a zone, or a date alone (midnight, UTC).',
   specifiedByURL: 'https://scalars.graphql.org/andimarek/date-time.html',
-  serialize: (value) => (value instanceof Date ? value : new Date(Number(value) * 1000)).toISOString(),
+  serialize: (value) => (value instanceof Date ? value : new Date(value * 1000)).toISOString(),
   parseValue: (value) => {
     const time = typeof value === 'string' && ISO_8601.test(value) ? Date.parse(value) : NaN
     if (Number.isNaN(time)) {

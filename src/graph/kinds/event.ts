@@ -1,6 +1,5 @@
 /** Event: what a component of a cluster reported about an object. */
 import type { EventRow } from '../../kubernetes/rows.ts'
-import { builder } from '../builder.ts'
 import { equals, oneOf, text, TextFilter, where } from '../filters.ts'
 import { defineList } from '../list.ts'
 import { placeList } from '../place.ts'

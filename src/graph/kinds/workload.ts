@@ -1,6 +1,6 @@
 /** The lists of workloads: the interface over all kinds, and what the lists of single kinds share. */
 import { WORKLOAD_KINDS } from '../../kubernetes/kinds.ts'
-import type { WorkloadKind, WorkloadRow } from '../../kubernetes/rows.ts'
+import type { WorkloadRow } from '../../kubernetes/rows.ts'
 import { RolloutStatus, WorkloadKindEnum } from '../enums.ts'
 import {
   equals,
@@ -69,7 +69,7 @@ export function workloadList<R extends WorkloadRow>(kind: R['kind'], plural: str
 export const allWorkloads = defineList({
   name: 'Workload',
   plural: 'workloads',
-  kinds: WORKLOAD_KINDS as readonly WorkloadKind[],
+  kinds: WORKLOAD_KINDS,
   node: Workload,
   filter: (t) => ({
     kinds: t.field({ type: [WorkloadKindEnum], description: 'Of these kinds.' }),
