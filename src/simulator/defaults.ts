@@ -228,7 +228,7 @@ function withTokenVolume(spec: JsonObject): JsonObject {
   const containers = asArray(spec['containers'])
   const mounted = (one: unknown): boolean =>
     asArray(at(one, 'volumeMounts')).some((mount) => at(mount, 'mountPath') === tokenPath)
-  if (containers.length === 0 || containers.every(mounted)) return spec
+  if (containers.every(mounted)) return spec
   const name = `kube-api-access-${suffixOf(JSON.stringify(containers))}`
   const mount = { name, readOnly: true, mountPath: tokenPath }
   const withMount = (one: JsonObject): JsonObject =>
@@ -455,8 +455,9 @@ function withNodePorts(
       (one) => at(one, 'port') === port['port'] && at(one, 'protocol') === port['protocol'],
     )
     let candidate = asNumber(at(same, 'nodePort')) ?? 0
-    while (candidate === 0 || (used.has(candidate) && same === undefined)) {
-      candidate = 30_000 + Math.floor(context.random() * 2_768)
+    if (candidate === 0) {
+      do candidate = 30_000 + Math.floor(context.random() * 2_768)
+      while (used.has(candidate))
     }
     used.add(candidate)
     return { ...port, nodePort: candidate }

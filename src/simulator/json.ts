@@ -30,6 +30,13 @@ export function asString(value: unknown): string {
   return typeof value === 'string' ? value : ''
 }
 
+/** A scalar as text, as quantities and int-or-strings are shown; '' for anything else. */
+export function textOf(value: unknown): string {
+  return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean'
+    ? String(value)
+    : ''
+}
+
 export function asNumber(value: unknown): number | undefined {
   return typeof value === 'number' ? value : undefined
 }
@@ -70,7 +77,7 @@ export function withKey<T extends JsonObject>(object: T, key: string, value: unk
   const copy: MutableJson = { ...object }
   if (value === undefined) delete copy[key]
   else copy[key] = value
-  return copy as T
+  return trusted<T>(copy)
 }
 
 /** The object with the given keys added where it lacks them; the same object if it has them all. */
@@ -80,7 +87,7 @@ export function withDefaults<T extends JsonObject>(object: T, defaults: JsonObje
     if (object[key] === undefined && defaults[key] !== undefined)
       (copy ??= { ...object })[key] = defaults[key]
   }
-  return (copy ?? object) as T
+  return copy === undefined ? object : trusted<T>(copy)
 }
 
 /** Maps an array; the same array if no item changed. */
@@ -94,4 +101,14 @@ export function mapShared(
     if (changed !== item) (copy ??= [...items])[index] = changed
   })
   return copy ?? items
+}
+
+/**
+ * Takes a value at its word: for JSON whose shape the code around has just made or checked, and that the
+ * compiler cannot follow through spreads and decoders. The one assertion of the simulator.
+ */
+// oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- the parameter is what is trusted
+export function trusted<T>(value: unknown): T {
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- see above: the single, named place
+  return value as T
 }

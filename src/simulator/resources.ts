@@ -195,6 +195,11 @@ function definitionOf(row: Row): ResourceDefinition {
   }
 }
 
+function verbsOf({ group, resource }: ResourceKey): readonly string[] {
+  if (group === 'metrics.k8s.io') return ['get', 'list']
+  return resource === 'namespaces' ? allVerbs.filter((verb) => verb !== 'deletecollection') : allVerbs
+}
+
 const builtIn: readonly ServedResource[] = rows.flatMap((row) => {
   const definition = definitionOf(row)
   const served: ServedResource = {
@@ -204,7 +209,7 @@ const builtIn: readonly ServedResource[] = rows.flatMap((row) => {
     resource: definition.resource,
     kind: definition.kind,
     model: definition.model,
-    verbs: definition.group === 'metrics.k8s.io' ? ['get', 'list'] : allVerbs,
+    verbs: verbsOf(definition),
     preferred: true,
   }
   if (row.kind === 'Event') {

@@ -40,6 +40,7 @@ export class StatusError extends Error {
     message: string,
     details?: Status['details'],
     options?: ErrorOptions,
+    metadata: Status['metadata'] = {},
   ) {
     super(message, options)
     this.name = 'StatusError'
@@ -48,7 +49,7 @@ export class StatusError extends Error {
     this.status = {
       kind: 'Status',
       apiVersion: 'v1',
-      metadata: {},
+      metadata,
       status: 'Failure',
       message,
       ...(reason === '' ? {} : { reason }),

@@ -7,7 +7,17 @@
  * as the objects. Deliberately knows nothing of HTTP, users or field managers.
  */
 import { defaultsOf } from './defaults.ts'
-import { asArray, asNumber, asObject, asString, at, equal, withKey, type MutableJson } from './json.ts'
+import {
+  asArray,
+  asNumber,
+  asObject,
+  asString,
+  at,
+  equal,
+  trusted,
+  withKey,
+  type MutableJson,
+} from './json.ts'
 import type {
   Commit,
   DeleteOptions,
@@ -43,6 +53,8 @@ export interface WriteOptions {
   readonly subresource?: string
   /** Answers what would be, writes nothing. */
   readonly dryRun?: boolean
+  /** Sees the object after defaulting and before the commit: records who owns its fields. */
+  readonly track?: (object: KubeObject, previous: KubeObject | undefined) => KubeObject
 }
 
 export interface HistoryEntry extends Commit {
@@ -181,12 +193,12 @@ export class Storage implements Registry {
       kind: definition.kind,
     }
     draft['metadata'] = this.#newMetadata(definition, input.metadata, namespace, name)
-    const object = defaultsOf(definition, draft as unknown as KubeObject, undefined, this)
+    const object = defaultsOf(definition, trusted<KubeObject>(draft), undefined, this)
     this.#check(definition, object, undefined, '')
-    const existing = this.get(key, namespace, name)
-    if (existing !== undefined) throw alreadyExists(key, name)
-    if (options.dryRun === true) return object
-    return this.#commit('ADDED', table, object, undefined)
+    if (this.get(key, namespace, name) !== undefined) throw alreadyExists(key, name)
+    const tracked = options.track?.(object, undefined) ?? object
+    if (options.dryRun === true) return tracked
+    return this.#commit('ADDED', table, tracked, undefined)
   }
 
   load(key: ResourceKey, object: KubeObject): KubeObject {
@@ -217,8 +229,9 @@ export class Storage implements Registry {
         `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${current.metadata.uid}`,
       )
     }
-    const object = this.#replacement(definition, current, input, options.subresource ?? '')
-    this.#check(definition, object, current, options.subresource ?? '')
+    const draft = this.#replacement(definition, current, input, options.subresource ?? '')
+    this.#check(definition, draft, current, options.subresource ?? '')
+    const object = options.track?.(draft, current) ?? draft
     if (equalButVersion(current, object)) return current
     if (options.dryRun === true) return object
     if (isFinallyGone(object)) return this.#remove(table, object)
@@ -253,7 +266,7 @@ export class Storage implements Registry {
       if (!deleting && current.metadata.generation !== undefined)
         metadata['generation'] = current.metadata.generation + 1
     }
-    let object: KubeObject = { ...current, metadata: metadata as unknown as ObjectMeta }
+    let object: KubeObject = { ...current, metadata: trusted<ObjectMeta>(metadata) }
     if (keyOf(key) === '/namespaces')
       object = withKey(object, 'status', { ...asObject(object['status']), phase: 'Terminating' })
     return dryRun ? object : this.#commit('MODIFIED', table, object, current)
@@ -351,7 +364,7 @@ export class Storage implements Registry {
       'generation',
       'generateName',
     ]) {
-      const value = current.metadata[field as keyof ObjectMeta]
+      const value = asObject(current.metadata)[field]
       if (value === undefined) delete metadata[field]
       else metadata[field] = value
     }
@@ -371,7 +384,7 @@ export class Storage implements Registry {
       if (current['status'] === undefined) delete draft['status']
       else draft['status'] = current['status']
     }
-    const object = defaultsOf(definition, draft as unknown as KubeObject, current, this)
+    const object = defaultsOf(definition, trusted<KubeObject>(draft), current, this)
     if (!definition.generation || subresource === 'all' || sameContent(definition, current, object))
       return object
     return { ...object, metadata: { ...object.metadata, generation: (current.metadata.generation ?? 0) + 1 } }
@@ -487,7 +500,7 @@ export class Storage implements Registry {
         .toString(16)
         .padStart(digits, '0')
     const variant = '89ab'[Math.floor(this.#random() * 4)]!
-    return `${hex(8)}-${hex(4)}-4${hex(3)}-${variant}${hex(3)}-${hex(12)}`
+    return `${hex(8)}-${hex(4)}-4${hex(3)}-${variant}${hex(3)}-${hex(6)}${hex(6)}`
   }
 }
 

@@ -1,0 +1,204 @@
+/**
+ * Who asks: bearer tokens (a static list, and those that TokenRequest issues), anonymous requests, and
+ * impersonation, which needs the right to it (Kubernetes documentation, "User impersonation").
+ */
+import { createHmac } from 'node:crypto'
+import type { IncomingHttpHeaders } from 'node:http'
+import { serviceAccountUser, type Authorizer, type UserInfo } from './authorization.ts'
+import type { KubeObject } from './registry.ts'
+import { StatusError, unauthorized } from './status-error.ts'
+import type { Storage } from './storage.ts'
+
+interface Issued {
+  readonly user: UserInfo
+  /** Epoch milliseconds; undefined for tokens that do not end. */
+  readonly expires: number | undefined
+  /** The service account must still be the same one. */
+  readonly account: { readonly namespace: string; readonly name: string; readonly uid: string } | undefined
+}
+
+export const anonymous: UserInfo = { username: 'system:anonymous', groups: ['system:unauthenticated'] }
+const serviceAccounts = { group: '', resource: 'serviceaccounts' }
+
+export class Identities {
+  readonly #tokens = new Map<string, Issued>()
+  readonly #storage: Storage
+  readonly #authorizer: Authorizer
+  readonly #issuerKey: string
+  #serial = 0
+
+  constructor(storage: Storage, authorizer: Authorizer) {
+    this.#storage = storage
+    this.#authorizer = authorizer
+    this.#issuerKey = String(storage.random())
+  }
+
+  /** Lets a token stand for a user. */
+  add(token: string, user: UserInfo): void {
+    const groups = user.groups.includes('system:authenticated')
+      ? user.groups
+      : [...user.groups, 'system:authenticated']
+    this.#tokens.set(token, { user: { ...user, groups }, expires: undefined, account: undefined })
+  }
+
+  revoke(token: string): void {
+    this.#tokens.delete(token)
+  }
+
+  /** A token for a service account, shaped as a JWT. */
+  issue(
+    account: KubeObject,
+    lifetimeSeconds: number,
+    audiences: readonly string[],
+  ): { token: string; expires: number } {
+    const { name, namespace = '', uid } = account.metadata
+    const now = this.#storage.now()
+    const expires = now + lifetimeSeconds * 1000
+    const part = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url')
+    const claims = {
+      aud: audiences,
+      exp: Math.floor(expires / 1000),
+      iat: Math.floor(now / 1000),
+      iss: 'https://kubernetes.default.svc.cluster.local',
+      jti: String(++this.#serial),
+      'kubernetes.io': { namespace, serviceaccount: { name, uid } },
+      nbf: Math.floor(now / 1000),
+      sub: `system:serviceaccount:${namespace}:${name}`,
+    }
+    const body = `${part({ alg: 'HS256', kid: 'simulator' })}.${part(claims)}`
+    const token = `${body}.${createHmac('sha256', this.#issuerKey).update(body).digest('base64url')}`
+    this.#tokens.set(token, {
+      user: serviceAccountUser(namespace, name, uid),
+      expires,
+      account: { namespace, name, uid },
+    })
+    return { token, expires }
+  }
+
+  /** The user of a token; undefined for one that is unknown, has ended, or whose account is gone. */
+  ofToken(token: string): UserInfo | undefined {
+    const issued = this.#tokens.get(token)
+    if (issued === undefined) return undefined
+    if (issued.expires !== undefined && issued.expires <= this.#storage.now()) {
+      this.#tokens.delete(token)
+      return undefined
+    }
+    const { account } = issued
+    if (account !== undefined) {
+      const current = this.#storage.get(serviceAccounts, account.namespace, account.name)
+      if (current?.metadata.uid !== account.uid) return undefined
+    }
+    return issued.user
+  }
+
+  /** Throws 401 for a bad token, 403 for impersonation without the right. */
+  authenticate(headers: IncomingHttpHeaders): UserInfo {
+    const { authorization } = headers
+    let user = anonymous
+    if (authorization !== undefined) {
+      const match = /^bearer\s+(\S+)$/i.exec(authorization)
+      const known = match === null ? undefined : this.ofToken(match[1]!)
+      if (known === undefined) throw unauthorized()
+      user = known
+    }
+    return this.#impersonate(user, headers)
+  }
+
+  #impersonate(user: UserInfo, headers: IncomingHttpHeaders): UserInfo {
+    const name = headers['impersonate-user']
+    const groups = valuesOf(headers['impersonate-group'])
+    const uid = headers['impersonate-uid']
+    const extra: Record<string, readonly string[]> = {}
+    for (const [header, value] of Object.entries(headers)) {
+      if (header.startsWith('impersonate-extra-')) {
+        extra[decodeURIComponent(header.slice('impersonate-extra-'.length))] = valuesOf(value)
+      }
+    }
+    if (typeof name !== 'string' || name === '') {
+      if (groups.length > 0 || uid !== undefined || Object.keys(extra).length > 0) {
+        throw new StatusError(
+          500,
+          'InternalError',
+          `Internal error occurred: requested ${JSON.stringify(groups)} without impersonating a user`,
+        )
+      }
+      return user
+    }
+    const account = /^system:serviceaccount:([^:]+):([^:]+)$/.exec(name)
+    if (account === null) this.#need(user, 'users', name)
+    else this.#need(user, 'serviceaccounts', account[2]!, account[1])
+    for (const one of groups) this.#need(user, 'groups', one)
+    if (typeof uid === 'string') this.#need(user, 'uids', uid)
+    for (const [key, values] of Object.entries(extra)) {
+      for (const value of values) this.#need(user, 'userextras', value, undefined, key)
+    }
+    const implied =
+      account === null || groups.length > 0 ? groups : serviceAccountUser(account[1]!, account[2]!, '').groups
+    const isAnonymous = name === anonymous.username
+    const everyone = isAnonymous ? 'system:unauthenticated' : 'system:authenticated'
+    return {
+      username: name,
+      groups: implied.includes(everyone) ? implied : [...implied, everyone],
+      ...(typeof uid === 'string' ? { uid } : {}),
+      ...(Object.keys(extra).length > 0 ? { extra } : {}),
+    }
+  }
+
+  #need(user: UserInfo, resource: string, name: string, namespace?: string, subresource?: string): void {
+    const isCore = resource === 'users' || resource === 'groups' || resource === 'serviceaccounts'
+    const group = isCore ? '' : 'authentication.k8s.io'
+    const attributes = {
+      verb: 'impersonate',
+      group,
+      resource,
+      name,
+      ...(namespace === undefined ? {} : { namespace }),
+      ...(subresource === undefined ? {} : { subresource }),
+    }
+    if (this.#authorizer.authorize(user, attributes).allowed) return
+    throw accessDenied(user, attributes)
+  }
+}
+
+function valuesOf(header: string | readonly string[] | undefined): readonly string[] {
+  if (header === undefined) return []
+  // Node joins repeated headers with ", ", which no group or extra value of ours contains.
+  return typeof header === 'string' ? header.split(', ') : header
+}
+
+/** The authorizer's 403, in the API server's words. */
+export function accessDenied(
+  user: UserInfo,
+  {
+    verb,
+    group = '',
+    resource = '',
+    subresource = '',
+    name = '',
+    namespace = '',
+    path,
+  }: {
+    readonly verb: string
+    readonly group?: string
+    readonly resource?: string
+    readonly subresource?: string
+    readonly name?: string
+    readonly namespace?: string
+    readonly path?: string
+  },
+): StatusError {
+  if (path !== undefined) {
+    const message = `forbidden: User "${user.username}" cannot ${verb} path "${path}"`
+    return new StatusError(403, 'Forbidden', message, {})
+  }
+  const qualified = group === '' ? resource : `${resource}.${group}`
+  const full = subresource === '' ? resource : `${resource}/${subresource}`
+  const scope = namespace === '' ? 'at the cluster scope' : `in the namespace "${namespace}"`
+  const subject = name === '' ? '' : ` "${name}"`
+  return new StatusError(
+    403,
+    'Forbidden',
+    `${qualified}${subject} is forbidden: User "${user.username}" cannot ${verb} resource "${full}" in API group "${group}" ${scope}`,
+    { ...(name === '' ? {} : { name }), ...(group === '' ? {} : { group }), kind: resource },
+  )
+}

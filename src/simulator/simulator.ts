@@ -1,0 +1,327 @@
+/**
+ * A simulated Kubernetes cluster: an API server on loopback over a registry of its own, with fault verbs
+ * for tests. One `Simulator` is one cluster; many run in one process and share a timeline.
+ *
+ * README.md beside this file says exactly what a simulated cluster does not do.
+ */
+import { randomBytes } from 'node:crypto'
+import { bootstrapPolicy, type UserInfo } from './authorization.ts'
+import { followDefinitions } from './custom-resources.ts'
+import type { LogSource } from './logs.ts'
+import type { KubeObjectInput, Registry, ResourceKey, Timeline } from './registry.ts'
+import { ApiServer } from './server.ts'
+import { StatusError } from './status-error.ts'
+import { Storage } from './storage.ts'
+import { RealTimeline } from './timeline.ts'
+
+export interface SimulatorOptions {
+  /** Name of the cluster and of its context in the kubeconfig. Default `simulated`. */
+  readonly name?: string
+  /** What `/version` says. Default `v1.34.1`. */
+  readonly version?: string
+  /** Of the cluster's clock and of its controllers. Default: real time. */
+  readonly timeline?: Timeline
+  readonly signal?: AbortSignal
+  /** Port on 127.0.0.1; 0, the default, takes a free one. */
+  readonly port?: number
+  /** Created in order before the server listens, as they are. */
+  readonly objects?: readonly { readonly key: ResourceKey; readonly object: KubeObjectInput }[]
+  /** Starts what acts in the cluster: controllers, scheduler, kubelets. */
+  readonly controllers?: (cluster: ControlledCluster) => Controllers
+  /** Bearer token of the administrator (group system:masters). Default: random. */
+  readonly token?: string
+  /** Further users by their tokens. */
+  readonly users?: Readonly<Record<string, UserInfo>>
+  /** Makes uids and generated names repeatable. */
+  readonly seed?: number
+  /** Milliseconds between bookmarks of a watch. Default 60,000. */
+  readonly bookmarkIntervalMs?: number
+  /** Commits of one resource that a slow watch may lag behind before it is cut off. Default 10,000. */
+  readonly maxWatchLag?: number
+  /** Commits that a watch may resume over. Default 20,000. */
+  readonly historySize?: number
+}
+
+export interface ControlledCluster {
+  readonly name: string
+  readonly registry: Registry
+  readonly timeline: Timeline
+  readonly signal: AbortSignal
+}
+
+export interface Controllers {
+  readonly logs?: LogSource
+  /** NodeMetrics or PodMetrics objects, if the cluster has a metrics server. */
+  readonly metrics?: (resource: 'nodes' | 'pods', namespace: string | undefined) => readonly unknown[]
+  close(): void
+}
+
+export interface Faults {
+  /** Ends every live watch: cleanly, or (by default) by tearing its connection. */
+  dropWatches(how?: 'end' | 'destroy'): void
+  /** Forgets the history: whoever resumes from before gets 410. */
+  compact(): void
+  /** Every request waits that long first; 0 ends it. */
+  delay(ms: number): void
+  /**
+   * Requests fail with a status for a while, or a number of times; `path` limits it to paths that start
+   * so. Without a limit: until `clear`.
+   */
+  fail(status: number, options?: FailOptions): void
+  /** Ends delay and fail. */
+  clear(): void
+  /** Connections are accepted, nothing is answered, watches go silent. */
+  freeze(): void
+  thaw(): void
+  /** Tears all connections and refuses new ones. */
+  kill(): Promise<void>
+  /** Listens again on the same port. */
+  revive(): Promise<void>
+  /** The administrator's token becomes another one, which is returned; the old one answers 401. */
+  rotateToken(): string
+}
+
+export interface FailOptions {
+  readonly forMs?: number
+  readonly times?: number
+  readonly path?: string
+  /** Seconds for the Retry-After header. */
+  readonly retryAfterSeconds?: number
+}
+
+export interface Requests {
+  /** By `verb group/resource[/subresource]`: `list /pods`, `watch apps/deployments`; or `get PATH`. */
+  readonly counts: Readonly<Record<string, number>>
+  /** Watches that are open now, by `group/resource`. */
+  readonly watches: Readonly<Record<string, number>>
+}
+
+export interface Simulator {
+  readonly name: string
+  readonly url: string
+  readonly registry: Registry
+  /** The administrator's bearer token, as it is now. */
+  readonly token: string
+  readonly users: Readonly<Record<string, UserInfo>>
+  readonly faults: Faults
+  readonly requests: Requests
+  /** A kubeconfig with one context, named as the cluster; for another user's token if given. */
+  kubeconfig(options?: { readonly token?: string }): Readonly<Record<string, unknown>>
+  /** Lets a token stand for a user from now on. */
+  addUser(token: string, user: UserInfo): void
+  close(): Promise<void>
+}
+
+const systemNamespaces = ['default', 'kube-system', 'kube-public', 'kube-node-lease']
+
+/** Starts a cluster; resolves when it listens. Ends with `close` or the signal. */
+export async function startSimulator(options: SimulatorOptions = {}): Promise<Simulator> {
+  const ended = new AbortController()
+  const ownTimeline = options.timeline === undefined ? new RealTimeline(ended.signal) : undefined
+  const timeline: Timeline = options.timeline ?? ownTimeline ?? new RealTimeline(ended.signal)
+  const name = options.name ?? 'simulated'
+  const storage = new Storage({
+    now: () => timeline.now(),
+    ...(options.seed === undefined ? {} : { seed: options.seed }),
+    ...(options.historySize === undefined ? {} : { historySize: options.historySize }),
+  })
+  followDefinitions(storage)
+  populate(storage, options)
+  let controllers: Controllers | undefined
+  const server = new ApiServer({
+    storage,
+    version: options.version ?? 'v1.34.1',
+    port: options.port ?? 0,
+    logs: () => controllers?.logs,
+    metrics: (resource, namespace) => controllers?.metrics?.(resource, namespace),
+    ...(options.bookmarkIntervalMs === undefined ? {} : { bookmarkIntervalMs: options.bookmarkIntervalMs }),
+    ...(options.maxWatchLag === undefined ? {} : { maxWatchLag: options.maxWatchLag }),
+  })
+  const admin: UserInfo = { username: 'kubernetes-admin', groups: ['system:masters', 'system:authenticated'] }
+  let token = options.token ?? randomBytes(16).toString('hex')
+  const users: Record<string, UserInfo> = {}
+  server.identities.add(token, admin)
+  const addUser = (userToken: string, user: UserInfo): void => {
+    users[userToken] = user
+    server.identities.add(userToken, user)
+  }
+  for (const [userToken, user] of Object.entries(options.users ?? {})) addUser(userToken, user)
+  const faults = faultsOf(server, storage, () => {
+    server.identities.revoke(token)
+    token = randomBytes(16).toString('hex')
+    server.identities.add(token, admin)
+    return token
+  })
+  await server.listen()
+  controllers = options.controllers?.({ name, registry: storage, timeline, signal: ended.signal })
+
+  let closing: Promise<void> | undefined
+  const close = (): Promise<void> => {
+    closing ??= (async () => {
+      options.signal?.removeEventListener('abort', onAbort)
+      controllers?.close()
+      ended.abort()
+      faults.thaw()
+      await server.close()
+    })()
+    return closing
+  }
+  const onAbort = (): void => void close()
+  if (options.signal?.aborted === true) await close()
+  options.signal?.addEventListener('abort', onAbort, { once: true })
+
+  return {
+    name,
+    registry: storage,
+    users,
+    faults,
+    get url() {
+      return server.url
+    },
+    get token() {
+      return token
+    },
+    requests: {
+      counts: server.requests,
+      get watches() {
+        return server.hub.live
+      },
+    },
+    kubeconfig: ({ token: asked = token } = {}) => kubeconfigOf(name, server.url, asked),
+    addUser,
+    close,
+  }
+}
+
+function populate(storage: Storage, options: SimulatorOptions): void {
+  const namespaces = { group: '', resource: 'namespaces' }
+  for (const name of systemNamespaces) {
+    storage.create(namespaces, { apiVersion: 'v1', kind: 'Namespace', metadata: { name } })
+  }
+  for (const { key, object } of bootstrapPolicy()) storage.create(key, object)
+  for (const name of ['system-cluster-critical', 'system-node-critical']) {
+    storage.create(
+      { group: 'scheduling.k8s.io', resource: 'priorityclasses' },
+      {
+        apiVersion: 'scheduling.k8s.io/v1',
+        kind: 'PriorityClass',
+        metadata: { name },
+        value: name === 'system-node-critical' ? 2_000_001_000 : 2_000_000_000,
+        description: 'Used for system critical pods.',
+      },
+    )
+  }
+  storage.create(
+    { group: '', resource: 'services' },
+    {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: {
+        name: 'kubernetes',
+        namespace: 'default',
+        labels: { component: 'apiserver', provider: 'kubernetes' },
+      },
+      spec: { clusterIP: '10.96.0.1', ports: [{ name: 'https', port: 443, targetPort: 6443 }] },
+    },
+  )
+  for (const { key, object } of options.objects ?? []) storage.create(key, object)
+}
+
+function kubeconfigOf(name: string, server: string, token: string): Readonly<Record<string, unknown>> {
+  return {
+    apiVersion: 'v1',
+    kind: 'Config',
+    clusters: [{ name, cluster: { server } }],
+    users: [{ name: `${name}-admin`, user: { token } }],
+    contexts: [{ name, context: { cluster: name, user: `${name}-admin` } }],
+    'current-context': name,
+  }
+}
+
+interface Failure {
+  readonly status: number
+  readonly until: number
+  readonly path: string
+  readonly retryAfterSeconds: number | undefined
+  left: number
+}
+
+const reasons: Readonly<Record<number, readonly [string, string]>> = {
+  400: ['BadRequest', 'the server rejected our request'],
+  401: ['Unauthorized', 'Unauthorized'],
+  403: ['Forbidden', 'forbidden: a fault that was asked for'],
+  404: ['NotFound', 'the server could not find the requested resource'],
+  409: ['Conflict', 'the object has been modified'],
+  410: ['Expired', 'too old resource version'],
+  429: ['TooManyRequests', 'the server has received too many requests and has asked us to try again later'],
+  500: ['InternalError', 'Internal error occurred: a fault that was asked for'],
+  503: ['ServiceUnavailable', 'the server is currently unable to handle the request'],
+  504: ['Timeout', 'the server was unable to return a response in the time allotted'],
+}
+
+function faultsOf(server: ApiServer, storage: Storage, rotateToken: () => string): Faults {
+  let delayMs = 0
+  let failures: Failure[] = []
+  let frozen: { readonly thawed: Promise<void>; readonly thaw: () => void } | undefined
+
+  function failureFor(path: string): StatusError | undefined {
+    const now = performance.now()
+    failures = failures.filter(({ left, until }) => left > 0 && until > now)
+    const failure = failures.find((one) => path.startsWith(one.path))
+    if (failure === undefined) return undefined
+    failure.left--
+    const { status, retryAfterSeconds } = failure
+    const [reason, message] = reasons[status] ?? ['', `a fault that was asked for (${status})`]
+    return new StatusError(
+      status,
+      reason,
+      message,
+      retryAfterSeconds === undefined ? {} : { retryAfterSeconds },
+    )
+  }
+
+  function arm(): void {
+    server.intercept =
+      delayMs === 0 && failures.length === 0 && frozen === undefined
+        ? undefined
+        : async (_request, path) => {
+            if (frozen !== undefined) await frozen.thawed
+            if (delayMs > 0) await new Promise((resolve) => setTimeout(resolve, delayMs).unref())
+            return failureFor(path)
+          }
+  }
+
+  return {
+    dropWatches: (how) => server.hub.drop(how),
+    compact: () => storage.compact(),
+    delay: (ms) => {
+      delayMs = ms
+      arm()
+    },
+    fail: (status, { forMs = Infinity, times = Infinity, path = '/', retryAfterSeconds } = {}) => {
+      failures.push({ status, until: performance.now() + forMs, left: times, path, retryAfterSeconds })
+      arm()
+    },
+    clear: () => {
+      delayMs = 0
+      failures = []
+      arm()
+    },
+    freeze: () => {
+      if (frozen !== undefined) return
+      const { promise, resolve } = Promise.withResolvers<void>()
+      frozen = { thawed: promise, thaw: resolve }
+      server.hub.freeze()
+      arm()
+    },
+    thaw: () => {
+      frozen?.thaw()
+      frozen = undefined
+      server.hub.thaw()
+      arm()
+    },
+    kill: () => server.kill(),
+    revive: () => server.listen(),
+    rotateToken,
+  }
+}
