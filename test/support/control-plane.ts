@@ -23,6 +23,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { requireAssets, type Origin } from '../e2e/build-assets.ts'
 import { eventually } from './eventually.ts'
+import { Kubectl, type CommandResult } from './kubectl.ts'
 import { KubernetesHttp } from './kubernetes-http.ts'
 import { startReaper, type Reaper } from './reaper.ts'
 import { createCertificateAuthority } from './test-certificates.ts'
@@ -41,12 +42,6 @@ export interface ControlPlaneOptions {
   readonly controllers?: boolean
   /** More flags of kube-apiserver, as `--flag=value`. */
   readonly apiServerFlags?: readonly string[]
-}
-
-export interface CommandResult {
-  readonly stdout: string
-  readonly stderr: string
-  readonly code: number
 }
 
 /** One entry of the audit log at level Metadata, stage ResponseComplete (watches: ResponseStarted too). */
@@ -99,7 +94,8 @@ export interface ControlPlane {
   rotateToken(tokenFile: string): Promise<string>
   /** Runs the kubectl of the same build as admin. A non-zero exit is a result, not an error. */
   kubectl(...args: string[]): Promise<CommandResult>
-  readonly kubectlPath: string
+  /** For input, and for commands that go on; closed with the control plane. */
+  readonly kubectlClient: Kubectl
   killApiServer(signal?: 'SIGKILL' | 'SIGTERM'): Promise<void>
   /** On the same port; resolves when it is ready. */
   startApiServer(): Promise<void>
@@ -147,6 +143,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
 class RunningControlPlane implements ControlPlane {
   readonly name: string
   readonly adminToken = randomBytes(16).toString('hex')
+  readonly kubectlClient: Kubectl
   readonly #options: ControlPlaneOptions
   readonly #binaries: string
   readonly #dir: string
@@ -175,6 +172,11 @@ class RunningControlPlane implements ControlPlane {
     this.#dir = dir
     this.#reaper = reaper
     this.#tokens = tokens
+    this.kubectlClient = new Kubectl(
+      join(binaries, 'kubectl'),
+      this.#path('admin.kubeconfig'),
+      this.#path('kubectl-cache'),
+    )
   }
 
   get url(): string {
@@ -195,9 +197,6 @@ class RunningControlPlane implements ControlPlane {
   }
   get kubeconfig(): { path: string; text: string } {
     return { path: this.#path('admin.kubeconfig'), text: this.#kubeconfig }
-  }
-  get kubectlPath(): string {
-    return join(this.#binaries, 'kubectl')
   }
   get files(): { dir: string; caCert: string; caKey: string } {
     return { dir: this.#dir, caCert: this.#path('ca.crt'), caKey: this.#path('ca.key') }
@@ -428,8 +427,8 @@ class RunningControlPlane implements ControlPlane {
     return token
   }
 
-  async kubectl(...args: string[]): Promise<CommandResult> {
-    return runKubectl(this.kubectlPath, this.kubeconfig.path, this.#path('kubectl-cache'), args)
+  kubectl(...args: string[]): Promise<CommandResult> {
+    return this.kubectlClient.run(args)
   }
 
   async killApiServer(signal: 'SIGKILL' | 'SIGTERM' = 'SIGKILL'): Promise<void> {
@@ -500,6 +499,7 @@ class RunningControlPlane implements ControlPlane {
   }
 
   async #close(): Promise<void> {
+    await this.kubectlClient.close()
     await this.#http?.close()
     await this.#tokens.close()
     // Nothing of it outlives this call, so nothing needs an orderly end.
@@ -519,35 +519,6 @@ class RunningControlPlane implements ControlPlane {
 
   #path(name: string): string {
     return join(this.#dir, name)
-  }
-}
-
-/** Runs a kubectl against a kubeconfig; a non-zero exit is a result. */
-export async function runKubectl(
-  kubectl: string,
-  kubeconfigPath: string,
-  cacheDir: string,
-  args: readonly string[],
-): Promise<CommandResult> {
-  try {
-    const { stdout, stderr } = await execute(
-      kubectl,
-      [`--kubeconfig=${kubeconfigPath}`, `--cache-dir=${cacheDir}`, ...args],
-      {
-        timeout: 120_000,
-        maxBuffer: 64 << 20,
-        env: { PATH: process.env['PATH'], HOME: cacheDir, TZ: 'UTC' },
-      },
-    )
-    return { stdout, stderr, code: 0 }
-  } catch (error) {
-    const { stdout, stderr, code } = error as {
-      stdout?: string
-      stderr?: string
-      code?: number | string | null
-    }
-    if (typeof code !== 'number') throw error
-    return { stdout: stdout ?? '', stderr: stderr ?? '', code }
   }
 }
 
