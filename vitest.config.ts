@@ -1,6 +1,12 @@
 import { defineConfig } from 'vitest/config'
 
 /**
+ * Packages resolve as Node resolves them. Vite's own conditions take `graphql`'s development build for our
+ * imports while graphql-jit gets the other one, and types of one are none of the other.
+ */
+const ssr = { resolve: { conditions: ['module-sync', 'node', 'import'] } }
+
+/**
  * Four projects, by what they need: nothing but Node (`unit`, `contract`), processes and sockets of
  * our own (`gateway`), and real Kubernetes control planes (`e2e`, built by `npm run e2e:assets`).
  */
@@ -8,13 +14,15 @@ export default defineConfig({
   test: {
     projects: [
       {
+        ssr,
         test: {
           name: 'unit',
           include: ['test/{kubernetes,fleet,access,graph,server,simulator,config}/**/*.test.ts'],
         },
       },
-      { test: { name: 'contract', include: ['test/contract/**/*.test.ts'], testTimeout: 30_000 } },
+      { ssr, test: { name: 'contract', include: ['test/contract/**/*.test.ts'], testTimeout: 30_000 } },
       {
+        ssr,
         test: {
           name: 'gateway',
           include: ['test/gateway/**/*.test.ts'],
@@ -23,6 +31,7 @@ export default defineConfig({
         },
       },
       {
+        ssr,
         test: {
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts'],

@@ -1,0 +1,80 @@
+/**
+ * Answers kept as bytes. A dashboard that a hundred people look at asks the same question over and over:
+ * while nothing it was answered from has changed, the answer is the same bytes.
+ *
+ * Key: operation, variables in canonical form, and the rights of who asks. Validity: the revisions of
+ * everything that was read (`Reads`), checked on every look-up, so a stale answer cannot be given. Kept
+ * are answers without errors and without volatile reads only.
+ */
+import type { Reads, User } from '../access/authorized-fleet.ts'
+import { BoundedCache, type CacheBounds } from './bounded-cache.ts'
+
+/**
+ * Names the rights of a user: two users with the same key are given the same answers. Must hold
+ * everything that a policy decides by.
+ */
+export type RightsKey = (user: User) => string
+
+/** The whole identity: right for any policy. */
+export const identityKey: RightsKey = (user) => {
+  let key = identityKeys.get(user)
+  if (key === undefined) {
+    const extra = Object.entries(user.extra ?? {}).sort(([a], [b]) => (a < b ? -1 : 1))
+    key = JSON.stringify([user.name, user.uid, user.groups, extra])
+    identityKeys.set(user, key)
+  }
+  return key
+}
+
+const identityKeys = new WeakMap<User, string>()
+
+interface Kept {
+  readonly body: Buffer
+  readonly reads: Pick<Reads, 'unchanged'>
+}
+
+/** What an entry holds on to beside its bytes: the key, and the revisions that it was made from. */
+const OVERHEAD = 4_096
+
+export class Answers {
+  readonly #kept: BoundedCache<string, Kept>
+
+  constructor(bounds: CacheBounds) {
+    this.#kept = new BoundedCache(bounds)
+  }
+
+  get size(): number {
+    return this.#kept.size
+  }
+
+  /** The bytes of an answer that would be the same now. */
+  get(key: string): Buffer | undefined {
+    const kept = this.#kept.get(key)
+    if (!kept) return undefined
+    if (kept.reads.unchanged()) return kept.body
+    this.#kept.delete(key)
+    return undefined
+  }
+
+  keep(key: string, body: Buffer, reads: Pick<Reads, 'unchanged' | 'volatile'>): void {
+    if (reads.volatile) return
+    this.#kept.set(key, { body, reads }, body.length + key.length * 2 + OVERHEAD)
+    // An outdated answer holds on to tables that may be gone: let the oldest go as soon as it is one.
+    const oldest = this.#kept.oldest()
+    if (oldest && !oldest[1].reads.unchanged()) this.#kept.delete(oldest[0])
+  }
+
+  clear(): void {
+    this.#kept.clear()
+  }
+}
+
+/** JSON with the keys of every object in order: equal values give equal text. */
+export function canonical(value: unknown): string {
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? 'null'
+  if (Array.isArray(value)) return `[${value.map(canonical).join()}]`
+  return `{${Object.keys(value)
+    .sort()
+    .map((key) => `${JSON.stringify(key)}:${canonical((value as Record<string, unknown>)[key])}`)
+    .join()}}`
+}

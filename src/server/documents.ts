@@ -1,0 +1,183 @@
+/**
+ * Request texts, parsed and checked once: the text of a query to its operations, bounded in count and
+ * bytes. What is wrong with a text is kept as well, so that a broken client costs no more than a good one.
+ */
+import {
+  GraphQLError,
+  Kind,
+  parse,
+  validate,
+  type DocumentNode,
+  type FragmentDefinitionNode,
+  type GraphQLSchema,
+  type OperationDefinitionNode,
+} from 'graphql'
+import { BoundedCache, type CacheBounds } from './bounded-cache.ts'
+import { conditionVariables, ineligible } from './compiled-query.ts'
+import { costOf } from './cost.ts'
+import { checkLimits, tooMuch, type Limits } from './limits.ts'
+
+export interface Operation {
+  /** Unique in the process: a part of the keys of other caches. */
+  readonly id: number
+  readonly document: DocumentNode
+  readonly fragments: ReadonlyMap<string, FragmentDefinitionNode>
+  readonly node: OperationDefinitionNode
+  readonly variableNames: readonly string[]
+  /** Variables of `@skip` and `@include`. */
+  readonly conditions: readonly string[]
+  readonly cost: (variables: Readonly<Record<string, unknown>>, most: number) => number
+  /** How often it was executed by graphql-js. */
+  uses: number
+  /** Nothing speaks against compiled code so far. */
+  compilable: boolean
+}
+
+export type Lookup =
+  | { readonly operation: Operation; readonly errors?: never }
+  | { readonly errors: readonly GraphQLError[]; readonly operation?: never }
+
+interface Parsed {
+  readonly errors: readonly GraphQLError[]
+  readonly operations: readonly Operation[]
+}
+
+export interface DocumentsOptions {
+  readonly limits: Limits
+  readonly introspection: boolean
+  /** "Did you mean" in errors: tells names of a schema that introspection may hide. */
+  readonly suggestions: boolean
+  readonly bounds: CacheBounds
+}
+
+export class Documents {
+  readonly #schema: GraphQLSchema
+  readonly #options: DocumentsOptions
+  readonly #parsed: BoundedCache<string, Parsed>
+  #ids = 0
+
+  constructor(schema: GraphQLSchema, options: DocumentsOptions) {
+    this.#schema = schema
+    this.#options = options
+    this.#parsed = new BoundedCache(options.bounds)
+  }
+
+  /** The operation that a request means, or what is wrong with it. */
+  find(text: string, operationName: string | undefined): Lookup {
+    let parsed = this.#parsed.get(text)
+    if (!parsed) {
+      parsed = this.#parse(text)
+      this.#parsed.set(text, parsed, weightOf(text, parsed))
+    }
+    if (parsed.errors.length > 0) return { errors: parsed.errors }
+    const { operations } = parsed
+    const operation =
+      operationName === undefined
+        ? operations.length === 1
+          ? operations[0]
+          : undefined
+        : operations.find(({ node }) => node.name?.value === operationName)
+    return operation ? { operation } : { errors: [noOperation(operations.length, operationName)] }
+  }
+
+  #parse(text: string): Parsed {
+    const { limits, introspection, suggestions } = this.#options
+    let document: DocumentNode
+    try {
+      document = parse(text, { maxLexicalTokens: limits.tokens, maxComments: limits.tokens })
+    } catch (error) {
+      return { operations: [], errors: [parseError(error, limits)] }
+    }
+    const over = checkLimits(document, limits)
+    if (over) return { operations: [], errors: [over] }
+    const hidden = introspection ? undefined : introspected(document)
+    const errors = hidden
+      ? [hidden]
+      : validate(this.#schema, document, undefined, {
+          maxErrors: limits.errors,
+          hideSuggestions: !suggestions,
+        })
+    if (errors.length > 0) {
+      return { operations: [], errors: errors.map((error) => coded(error, 'GRAPHQL_VALIDATION_FAILED')) }
+    }
+    const fragments = new Map<string, FragmentDefinitionNode>()
+    for (const definition of document.definitions) {
+      if (definition.kind === Kind.FRAGMENT_DEFINITION) fragments.set(definition.name.value, definition)
+    }
+    const operations = document.definitions.flatMap((node): Operation[] => {
+      if (node.kind !== Kind.OPERATION_DEFINITION) return []
+      return [
+        {
+          id: ++this.#ids,
+          document,
+          fragments,
+          node,
+          variableNames: (node.variableDefinitions ?? []).map(({ variable }) => variable.name.value).sort(),
+          conditions: conditionVariables(fragments, node),
+          cost: costOf(this.#schema, fragments, node),
+          uses: 0,
+          compilable: ineligible(this.#schema, fragments, node) === undefined,
+        },
+      ]
+    })
+    return { operations, errors: [] }
+  }
+}
+
+/** A syntax tree with its tokens weighs some 40 bytes per character of its text; a failure only itself. */
+function weightOf(text: string, { errors }: Parsed): number {
+  return text.length * (errors.length > 0 ? 4 : 40) + 500
+}
+
+function parseError(error: unknown, limits: Limits): GraphQLError {
+  if (error instanceof RangeError) return tooMuch('depth', 'The query is nested too deep', limits.depth)
+  if (!(error instanceof GraphQLError)) throw error
+  // The parser tells this one apart by its words only.
+  const isLimit = /lexical tokens|comments/i.test(error.message) && /more than/i.test(error.message)
+  return isLimit
+    ? tooMuch('tokens', 'The query is too long', limits.tokens)
+    : coded(error, 'GRAPHQL_PARSE_FAILED')
+}
+
+/** The same error with a code that clients can tell apart. */
+export function coded(error: GraphQLError, code: string): GraphQLError {
+  return new GraphQLError(error.message, {
+    ...(error.nodes && { nodes: error.nodes }),
+    ...(error.source && { source: error.source }),
+    ...(error.positions && { positions: error.positions }),
+    ...(error.path && { path: error.path }),
+    ...(error.originalError && { originalError: error.originalError }),
+    extensions: { code, ...error.extensions },
+  })
+}
+
+function noOperation(count: number, name: string | undefined): GraphQLError {
+  const message =
+    name !== undefined
+      ? `The document has no operation named "${name}".`
+      : count === 0
+        ? 'The document has no operation.'
+        : 'The document has several operations: operationName has to say which one.'
+  return new GraphQLError(message, { extensions: { code: 'OPERATION_RESOLUTION_FAILURE' } })
+}
+
+/** Refused wherever it stands, at the root of the query type or not: the names tell. */
+function introspected(document: DocumentNode): GraphQLError | undefined {
+  const search = (nodes: DocumentNode['definitions']): boolean =>
+    nodes.some((definition) => {
+      const sets = 'selectionSet' in definition ? [definition.selectionSet] : []
+      for (let set = sets.pop(); set; set = sets.pop()) {
+        for (const selection of set.selections) {
+          if (selection.kind === Kind.FIELD && /^__(schema|type)$/.test(selection.name.value)) return true
+          if (selection.kind !== Kind.FRAGMENT_SPREAD && selection.selectionSet)
+            sets.push(selection.selectionSet)
+        }
+      }
+      return false
+    })
+  if (!search(document.definitions)) return undefined
+  return new GraphQLError(
+    'Introspection is switched off on this server. The schema is published as schema/schema.graphql.',
+    { extensions: { code: 'INTROSPECTION_DISABLED' } },
+  )
+}

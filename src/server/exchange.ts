@@ -1,0 +1,93 @@
+/**
+ * One GraphQL request on its way through the server: who asks, and what ends its live reads. An answer
+ * from memory needs none of the latter, so the signal, the timer and the listener are only made for
+ * requests that wait.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { User } from '../access/authorized-fleet.ts'
+import type { Clock } from '../fleet/clock.ts'
+import { RequestAborted } from './answer-errors.ts'
+import type { Asker, ExecutionContext } from './execution.ts'
+
+/** What a request shows of who sent it. */
+export interface Credentials {
+  readonly headers: IncomingMessage['headers']
+  readonly remoteAddress: string | undefined
+}
+
+/** Who sent a request, and what executing it needs: the server's view of access control. */
+export interface Access {
+  /** Throws a `GraphQLError` with code `UNAUTHENTICATED` for credentials that are not good. */
+  authenticate(credentials: Credentials): User | Promise<User>
+  /** A GraphQL context for one request. `signal` ends its live reads. */
+  contextFor(user: User, signal: AbortSignal): ExecutionContext
+}
+
+export class Exchange implements Asker {
+  readonly user: User
+  readonly #access: Access
+  #controller: AbortController | undefined
+
+  constructor(user: User, access: Access) {
+    this.user = user
+    this.#access = access
+  }
+
+  context(): ExecutionContext {
+    return this.#access.contextFor(this.user, this.signal())
+  }
+
+  signal(): AbortSignal {
+    this.#controller ??= new AbortController()
+    return this.#controller.signal
+  }
+
+  abort(reason: RequestAborted): void {
+    this.#controller?.abort(reason)
+  }
+}
+
+/** The exchanges that wait for a live read: each has a deadline, and ends when its client is gone. */
+export class Waiting {
+  readonly #exchanges = new Set<Exchange>()
+  readonly #clock: Clock
+  readonly #timeoutMs: number
+
+  constructor(clock: Clock, timeoutMs: number) {
+    this.#clock = clock
+    this.#timeoutMs = timeoutMs
+  }
+
+  get size(): number {
+    return this.#exchanges.size
+  }
+
+  /** Watches over the exchange until `work` settles; the result is the same as that of `work`. */
+  async until<T>(work: Promise<T>, exchange: Exchange, response: ServerResponse): Promise<T> {
+    const seconds = this.#timeoutMs / 1000
+    const cancel = this.#clock.after(this.#timeoutMs, () =>
+      exchange.abort(
+        new RequestAborted(
+          'TIMEOUT',
+          `The request took longer than ${seconds} s. Ask for less that has to be read from the clusters.`,
+        ),
+      ),
+    )
+    const gone = () => exchange.abort(new RequestAborted('CLIENT_CLOSED', 'The client has gone.'))
+    response.once('close', gone)
+    this.#exchanges.add(exchange)
+    try {
+      return await work
+    } finally {
+      cancel()
+      response.off('close', gone)
+      this.#exchanges.delete(exchange)
+    }
+  }
+
+  /** Ends all of them; each is still answered. */
+  abort(): void {
+    const reason = new RequestAborted('SHUTTING_DOWN', 'The server is shutting down. Ask again.')
+    for (const exchange of this.#exchanges) exchange.abort(reason)
+  }
+}

@@ -1,0 +1,206 @@
+/**
+ * GraphQL over HTTP, the way every program sends it: `POST` with `application/json`, answered as JSON.
+ * Written against node:http itself, since this is the hot path; GraphiQL, GET and event streams go
+ * through `yoga-endpoint.ts`, with the same executor and limits.
+ *
+ * Source: the GraphQL over HTTP specification (draft, 2025), and its audits in `graphql-http`.
+ *
+ * A simple request of a browser – a form, an image, a script of another site – cannot carry
+ * `application/json`, so it cannot get here with its user's cookies.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { GraphQLError } from 'graphql'
+import { failed, type Answer, type Executor, type GraphQLRequest } from './execution.ts'
+import { Exchange, type Access, type Waiting } from './exchange.ts'
+import type { Logger } from './logger.ts'
+import { BodyTooLarge, readBody } from './request-body.ts'
+
+const RESPONSE_JSON = 'application/graphql-response+json'
+const JSON_TYPE = 'application/json'
+export type MediaType = typeof RESPONSE_JSON | typeof JSON_TYPE
+
+export interface EndpointOptions {
+  readonly executor: Executor
+  readonly access: Access
+  readonly waiting: Waiting
+  readonly logger: Logger
+  /** While true, answers tell the client to close its connection. */
+  readonly draining: () => boolean
+}
+
+export class GraphQLEndpoint {
+  readonly #options: EndpointOptions
+
+  constructor(options: EndpointOptions) {
+    this.#options = options
+  }
+
+  /** A `POST` whose answer may be of this media type. */
+  handle(request: IncomingMessage, response: ServerResponse, media: MediaType): void {
+    const { executor } = this.#options
+    readBody(request, executor.limits.bodyBytes, (error, text) => {
+      try {
+        if (error) throw error
+        this.#admit(parseRequest(text), request, response, media)
+      } catch (error) {
+        this.#fail(error, response, media)
+      }
+    })
+  }
+
+  #admit(parsed: GraphQLRequest, request: IncomingMessage, response: ServerResponse, media: MediaType): void {
+    const { access } = this.#options
+    const { remoteAddress } = request.socket
+    const user = access.authenticate({ headers: request.headers, remoteAddress })
+    if (!isPromise(user)) this.#execute(parsed, new Exchange(user, access), response, media)
+    else {
+      user.then(
+        (user) => this.#execute(parsed, new Exchange(user, access), response, media),
+        (error: unknown) => this.#fail(error, response, media),
+      )
+    }
+  }
+
+  #execute(request: GraphQLRequest, exchange: Exchange, response: ServerResponse, media: MediaType): void {
+    try {
+      const answer = this.#options.executor.answer(request, exchange)
+      if (!isPromise(answer)) {
+        this.#send(answer, response, media)
+        return
+      }
+      this.#options.waiting.until(answer, exchange, response).then(
+        (answer) => this.#send(answer, response, media),
+        (error: unknown) => this.#fail(error, response, media),
+      )
+    } catch (error) {
+      this.#fail(error, response, media)
+    }
+  }
+
+  #send({ body, refused }: Answer, response: ServerResponse, media: MediaType): void {
+    // A client that only knows `application/json` takes every other status for a broken proxy.
+    this.#write(refused && media === RESPONSE_JSON ? 400 : 200, body, response, media)
+  }
+
+  #fail(error: unknown, response: ServerResponse, media: MediaType): void {
+    const { body } = failed(
+      error instanceof BodyTooLarge
+        ? new GraphQLError(error.message, { extensions: { code: error.code } })
+        : error,
+      this.#options.logger,
+    )
+    this.#write(statusOf(error), body, response, media, error instanceof BodyTooLarge)
+  }
+
+  #write(
+    status: number,
+    body: Buffer | string,
+    response: ServerResponse,
+    media: MediaType,
+    close = this.#options.draining(),
+  ): void {
+    if (response.destroyed) return
+    const length = typeof body === 'string' ? Buffer.byteLength(body) : body.length
+    const headers = [
+      'content-type',
+      media === JSON_TYPE ? 'application/json; charset=utf-8' : `${RESPONSE_JSON}; charset=utf-8`,
+      'content-length',
+      String(length),
+      'cache-control',
+      'no-store',
+      'x-content-type-options',
+      'nosniff',
+    ]
+    if (close) headers.push('connection', 'close')
+    response.writeHead(status, headers)
+    response.end(body)
+  }
+}
+
+/** The request itself is malformed: nothing that GraphQL could answer. */
+class BadRequest extends GraphQLError {
+  constructor(message: string) {
+    super(message, { extensions: { code: 'BAD_REQUEST' } })
+  }
+}
+
+function statusOf(error: unknown): number {
+  if (error instanceof BodyTooLarge) return 413
+  if (error instanceof BadRequest) return 400
+  const code = error instanceof GraphQLError ? error.extensions['code'] : undefined
+  return code === 'UNAUTHENTICATED' ? 401 : code === 'FORBIDDEN' ? 403 : 500
+}
+
+/** The parameters of the specification; throws `BadRequest`, which says which one is wrong. */
+function parseRequest(text: string): GraphQLRequest {
+  let json: unknown
+  try {
+    json = JSON.parse(text)
+  } catch {
+    throw new BadRequest('The body of the request is not JSON.')
+  }
+  if (Array.isArray(json)) throw new BadRequest('Batches are not served: send one request at a time.')
+  if (!isRecord(json)) {
+    throw new BadRequest('The body of the request has to be a JSON object: {"query": "…", "variables": {…}}.')
+  }
+  const { query, operationName, variables, extensions } = json
+  if (typeof query !== 'string') throw new BadRequest('"query" has to be a string: a GraphQL document.')
+  if (operationName != null && typeof operationName !== 'string') {
+    throw new BadRequest('"operationName" has to be a string, or absent.')
+  }
+  if (variables != null && !isRecord(variables)) {
+    throw new BadRequest('"variables" has to be an object, or absent.')
+  }
+  if (extensions != null && !isRecord(extensions)) {
+    throw new BadRequest('"extensions" has to be an object, or absent.')
+  }
+  return { query, operationName: operationName ?? undefined, variables: variables ?? undefined }
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function isPromise<T>(value: T | Promise<T>): value is Promise<T> {
+  return typeof value === 'object' && value !== null && 'then' in value
+}
+
+/** `application/json`, with nothing but UTF-8 in it. */
+export function isJson(contentType: string | undefined): boolean {
+  if (contentType === JSON_TYPE) return true
+  return /^application\/json\s*(;\s*charset\s*=\s*"?utf-?8"?\s*)?;?$/i.test(contentType ?? '')
+}
+
+const accepted = new Map<string, MediaType | undefined>()
+
+/**
+ * The media type to answer with; `undefined` where the client accepts neither. Without a preference it is
+ * `application/json`: a client that knows better says so.
+ */
+export function negotiate(accept: string | undefined): MediaType | undefined {
+  if (accept === undefined || accept === '*/*') return JSON_TYPE
+  if (accepted.has(accept)) return accepted.get(accept)
+  const weights = accept.split(',').map((range) => {
+    const [type = '', ...parameters] = range.split(';').map((part) => part.trim().toLowerCase())
+    const q = parameters.find((parameter) => parameter.startsWith('q='))
+    return { type, q: q === undefined ? 1 : Number(q.slice(2)) || 0 }
+  })
+  const weightOf = (media: MediaType) =>
+    (
+      weights.find(({ type }) => type === media) ??
+      weights.find(({ type }) => type === 'application/*') ??
+      weights.find(({ type }) => type === '*/*')
+    )?.q ?? 0
+  const named = weights.some(({ type }) => type === RESPONSE_JSON)
+  const [modern, legacy] = [weightOf(RESPONSE_JSON), weightOf(JSON_TYPE)]
+  const media =
+    modern === 0 && legacy === 0
+      ? undefined
+      : modern > legacy || (named && modern === legacy)
+        ? RESPONSE_JSON
+        : JSON_TYPE
+  // Clients send a handful of these; whoever makes them up does not fill the memory.
+  if (accepted.size > 200) accepted.clear()
+  accepted.set(accept, media)
+  return media
+}

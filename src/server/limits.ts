@@ -1,0 +1,101 @@
+/**
+ * What a request may ask for at most, and the check of a parsed document against it. The check runs
+ * before validation, whose cost grows faster than the document does, and before anything is executed.
+ *
+ * It follows fragments: a deep query folded into fragments is as deep as one written out.
+ */
+import {
+  GraphQLError,
+  Kind,
+  type DocumentNode,
+  type FragmentDefinitionNode,
+  type SelectionSetNode,
+} from 'graphql'
+
+export interface Limits {
+  /** Bytes of a request's body. */
+  readonly bodyBytes: number
+  /** Lexical tokens of a document. */
+  readonly tokens: number
+  /** Levels of selection sets, as if fragments were written out; introspection has a limit of its own. */
+  readonly depth: number
+  /** Fields written in a document. */
+  readonly fields: number
+  readonly aliases: number
+  readonly directives: number
+  /** Errors that validation and the coercion of variables report before they give up. */
+  readonly errors: number
+  /** Objects that a query may return at most, as `cost.ts` reckons them. */
+  readonly cost: number
+  /** Milliseconds until a request that waits for a live read is answered without it. */
+  readonly timeoutMs: number
+}
+
+export const DEFAULT_LIMITS: Limits = {
+  bodyBytes: 256 * 1024,
+  tokens: 5_000,
+  depth: 16,
+  fields: 400,
+  aliases: 64,
+  directives: 50,
+  errors: 5,
+  cost: 250_000,
+  timeoutMs: 30_000,
+}
+
+/** A request that asks for too much. `extensions.limit` names the limit. */
+export function tooMuch(limit: keyof Limits, what: string, most: number): GraphQLError {
+  return new GraphQLError(`${what}; at most ${most} is allowed. Ask for less, or in several requests.`, {
+    extensions: { code: 'LIMIT_EXCEEDED', limit },
+  })
+}
+
+/** The first limit that the document is over, if any. */
+export function checkLimits(document: DocumentNode, limits: Limits): GraphQLError | undefined {
+  const count = { fields: 0, aliases: 0, directives: 0 }
+  const fragments = new Map<string, FragmentDefinitionNode>()
+  const own = new Map<SelectionSetNode, number>()
+  for (const definition of document.definitions) {
+    if (definition.kind === Kind.FRAGMENT_DEFINITION) fragments.set(definition.name.value, definition)
+  }
+
+  /** Levels below and including this set. Cycles are cut here and reported by validation. */
+  const depthOf = (set: SelectionSetNode, inside: ReadonlySet<string>): number => {
+    const known = own.get(set)
+    if (known !== undefined) return known
+    let deepest = 0
+    for (const selection of set.selections) {
+      count.directives += selection.directives?.length ?? 0
+      if (selection.kind === Kind.FIELD) {
+        count.fields++
+        if (selection.alias) count.aliases++
+        if (!selection.selectionSet || selection.name.value.startsWith('__')) continue
+        deepest = Math.max(deepest, depthOf(selection.selectionSet, inside))
+      } else if (selection.kind === Kind.INLINE_FRAGMENT) {
+        deepest = Math.max(deepest, depthOf(selection.selectionSet, inside) - 1)
+      } else {
+        const fragment = fragments.get(selection.name.value)
+        if (!fragment || inside.has(selection.name.value)) continue
+        deepest = Math.max(
+          deepest,
+          depthOf(fragment.selectionSet, new Set([...inside, selection.name.value])) - 1,
+        )
+      }
+    }
+    own.set(set, deepest + 1)
+    return deepest + 1
+  }
+
+  let depth = 0
+  for (const definition of document.definitions) {
+    if ('directives' in definition) count.directives += definition.directives?.length ?? 0
+    if (definition.kind === Kind.OPERATION_DEFINITION || definition.kind === Kind.FRAGMENT_DEFINITION) {
+      depth = Math.max(depth, depthOf(definition.selectionSet, new Set()))
+    }
+  }
+  if (depth > limits.depth) return tooMuch('depth', `The query is ${depth} levels deep`, limits.depth)
+  for (const name of ['fields', 'aliases', 'directives'] as const) {
+    if (count[name] > limits[name]) return tooMuch(name, `The query has ${count[name]} ${name}`, limits[name])
+  }
+  return undefined
+}

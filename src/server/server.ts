@@ -1,0 +1,240 @@
+/**
+ * The gateway's HTTP server: binding, routes, limits of connections, drain. It owns the sockets, and
+ * nothing of what is said over them: `/graphql` is `graphql-endpoint.ts` and `yoga-endpoint.ts`, `/healthz`
+ * and `/readyz` are `health.ts`.
+ *
+ * Invariant: no route waits for a cluster, except a GraphQL request that selects something that is read
+ * live; that one has a deadline.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { isIPv6 } from 'node:net'
+import { everything, type Policy } from '../access/authorized-fleet.ts'
+import { systemClock, type Clock } from '../fleet/clock.ts'
+import type { Fleet } from '../fleet/fleet.ts'
+import type { GraphQLSchema } from 'graphql'
+import { Executor, type ExecutorOptions } from './execution.ts'
+import { Waiting, type Access } from './exchange.ts'
+import { exampleOperations, graphiqlOptions } from './graphiql.ts'
+import { GraphQLEndpoint, isJson, negotiate } from './graphql-endpoint.ts'
+import { readiness } from './health.ts'
+import type { Logger } from './logger.ts'
+import { yogaEndpoint } from './yoga-endpoint.ts'
+
+export interface ServerOptions {
+  /** Default `127.0.0.1`. */
+  readonly host?: string
+  /** 0 takes a free one. Default 4000. */
+  readonly port?: number
+  /** Let anyone who reaches a non-loopback address read everything. Default false. */
+  readonly allowOpenAccess?: boolean
+  /** The GraphiQL page. Default true. */
+  readonly graphiql?: boolean
+  /** Default: as `graphiql`, which needs it. */
+  readonly introspection?: boolean
+  readonly limits?: ExecutorOptions['limits']
+  /** Bytes of answers kept; 0 keeps none. Default 64 MiB. */
+  readonly answerBytes?: number
+  /** Default 10,000. */
+  readonly maxConnections?: number
+}
+
+export interface ServerSetup {
+  readonly schema: GraphQLSchema
+  readonly access: Access
+  /** What `access` decides by: with `everything` the server binds to loopback only. */
+  readonly policy: Policy
+  /** For `/readyz`. */
+  readonly fleet: Pick<Fleet, 'clusters'>
+  readonly options?: ServerOptions
+  readonly rightsKey?: ExecutorOptions['rightsKey']
+  /** Of this program, for `/version`. */
+  readonly version?: string
+  readonly logger: Logger
+  readonly clock?: Clock
+  /** Closes the server at once, without grace. */
+  readonly signal?: AbortSignal
+}
+
+export interface RunningServer {
+  /** `http://127.0.0.1:4000`; the GraphQL endpoint and GraphiQL are at `/graphql` under it. */
+  readonly url: string
+  /** For other protocols on the same port. */
+  readonly http: Server
+  /**
+   * Says that it is not ready, keeps serving for `announceMs` (default 0) so that load balancers notice,
+   * then takes no more connections, lets the requests in flight end, and after `graceMs` (default 10,000)
+   * ends what is left. Idempotent.
+   */
+  close(how?: { readonly graceMs?: number; readonly announceMs?: number }): Promise<void>
+}
+
+/** The server would show everything to anyone. */
+export class OpenAccess extends Error {
+  override readonly name = 'OpenAccess'
+  readonly code = 'OPEN_ACCESS'
+
+  constructor(host: string) {
+    super(
+      `Refusing to listen on ${host}: without access control everyone who reaches that address could read every cluster. Listen on 127.0.0.1, or set allowOpenAccess if that is what you want.`,
+    )
+  }
+}
+
+const PATH = '/graphql'
+
+/** Listens. Rejects with `OpenAccess`, or with the system's error where the address cannot be had. */
+export async function startServer(setup: ServerSetup): Promise<RunningServer> {
+  const { logger, clock = systemClock, options = {} } = setup
+  const { host = '127.0.0.1', port = 4000, graphiql = true } = options
+  if (setup.policy === everything && !options.allowOpenAccess && !isLoopback(host)) throw new OpenAccess(host)
+
+  const executor = new Executor({
+    schema: setup.schema,
+    logger,
+    introspection: options.introspection ?? graphiql,
+    ...(options.limits && { limits: options.limits }),
+    ...(options.answerBytes !== undefined && { answerBytes: options.answerBytes }),
+    ...(setup.rightsKey && { rightsKey: setup.rightsKey }),
+  })
+  let draining = false
+  const waiting = new Waiting(clock, executor.limits.timeoutMs)
+  const endpoint = { executor, access: setup.access, waiting, logger, draining: () => draining }
+  const graphql = new GraphQLEndpoint(endpoint)
+  const yoga = yogaEndpoint({
+    ...endpoint,
+    path: PATH,
+    graphiql: graphiql && graphiqlOptions(exampleOperations(), PATH),
+  })
+
+  const routes: Readonly<Record<string, (request: IncomingMessage, response: ServerResponse) => void>> = {
+    '/healthz': (_request, response) => sendJson(response, 200, { alive: true }, draining),
+    '/readyz': (_request, response) =>
+      sendJson(response, draining ? 503 : 200, readiness(setup.fleet, draining), draining),
+    '/version': (_request, response) =>
+      sendJson(response, 200, { name: 'fleetgraph', version: setup.version ?? 'unknown' }, draining),
+  }
+
+  const handle = (request: IncomingMessage, response: ServerResponse): void => {
+    const { url = '/', method } = request
+    const query = url.indexOf('?')
+    const path = query === -1 ? url : url.slice(0, query)
+    if (path === PATH) {
+      const { accept, 'content-type': contentType, 'content-encoding': encoding } = request.headers
+      if (method === 'POST') {
+        if (!isJson(contentType) || encoding !== undefined) {
+          refuse(request, response, 415, 'Send application/json in UTF-8, without a content encoding.')
+          return
+        }
+        const media = negotiate(accept)
+        if (media) graphql.handle(request, response, media)
+        else if (accept?.includes('text/event-stream')) yoga(request, response)
+        else refuse(request, response, 406, 'Accept application/graphql-response+json or application/json.')
+      } else if (method === 'GET') yoga(request, response)
+      else {
+        response.setHeader('allow', 'GET, POST')
+        refuse(request, response, 405, 'Send a POST.')
+      }
+      return
+    }
+    const route = Object.hasOwn(routes, path) ? routes[path] : undefined
+    if (!route) refuse(request, response, 404, `There is nothing here: the endpoint is ${PATH}.`)
+    else if (method === 'GET' || method === 'HEAD') route(request, response)
+    else refuse(request, response, 405, 'Send a GET.')
+  }
+
+  const http = createServer(
+    {
+      // Slow senders do not hold connections: headers, then the whole request, have their time.
+      headersTimeout: 10_000,
+      requestTimeout: 30_000,
+      connectionsCheckingInterval: 5_000,
+      // Longer than that of the usual load balancers, which would else send into a closing connection.
+      keepAliveTimeout: 75_000,
+      maxHeaderSize: 16 * 1024,
+    },
+    logger.isLevelEnabled?.('debug') ? logged(handle, logger, clock) : handle,
+  )
+  http.maxHeadersCount = 100
+  http.maxConnections = options.maxConnections ?? 10_000
+
+  await new Promise<void>((resolve, reject) => {
+    http.once('error', reject)
+    http.listen(port, host, () => {
+      http.off('error', reject)
+      resolve()
+    })
+  })
+  http.on('error', (error) => logger.error({ err: error }, 'the HTTP server failed'))
+  const { port: bound } = http.address() as AddressInfo
+  const url = `http://${isIPv6(host) ? `[${host}]` : host}:${bound}`
+  logger.info(
+    { url },
+    setup.policy === everything
+      ? `listening on ${url}${PATH}; there is no access control: whoever reaches it reads everything`
+      : `listening on ${url}${PATH}`,
+  )
+
+  let closed: Promise<void> | undefined
+  const close: RunningServer['close'] = ({ graceMs = 10_000, announceMs = 0 } = {}) => {
+    draining = true
+    closed ??= new Promise<void>((resolve) => {
+      const stop = () => {
+        const cancel = clock.after(graceMs, () => {
+          waiting.abort()
+          // One turn of the loop for the answers that say so.
+          setImmediate(() => http.closeAllConnections())
+        })
+        http.close(() => {
+          cancel()
+          resolve()
+        })
+      }
+      if (announceMs > 0) clock.after(announceMs, stop)
+      else stop()
+    })
+    return closed
+  }
+  setup.signal?.addEventListener('abort', () => void close({ graceMs: 0 }), { once: true })
+  return { url, http, close }
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host)
+}
+
+function sendJson(response: ServerResponse, status: number, value: unknown, close: boolean): void {
+  const body = JSON.stringify(value)
+  response.writeHead(status, {
+    'content-type': 'application/json; charset=utf-8',
+    'content-length': Buffer.byteLength(body),
+    'cache-control': 'no-store',
+    'x-content-type-options': 'nosniff',
+    ...(close && { connection: 'close' }),
+  })
+  response.end(body)
+}
+
+/** The connection ends with it: what is left of the request is not worth reading. */
+function refuse(request: IncomingMessage, response: ServerResponse, status: number, message: string): void {
+  request.resume()
+  sendJson(response, status, { errors: [{ message }] }, true)
+}
+
+/** One line for each request at debug: never headers, query strings, documents or variables. */
+function logged(
+  handle: (request: IncomingMessage, response: ServerResponse) => void,
+  logger: Logger,
+  clock: Clock,
+): (request: IncomingMessage, response: ServerResponse) => void {
+  return (request, response) => {
+    const started = clock.now()
+    response.once('close', () => {
+      const path = request.url?.split('?', 1)[0]
+      const { method } = request
+      const ms = clock.now() - started
+      logger.debug({ method, path, status: response.statusCode, ms }, 'request')
+    })
+    handle(request, response)
+  }
+}

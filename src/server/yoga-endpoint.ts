@@ -1,0 +1,121 @@
+/**
+ * What people and browsers expect of a GraphQL endpoint beside `POST` with JSON, through graphql-yoga:
+ * the GraphiQL page, queries by GET, event streams. It shares executor, limits and access with
+ * `graphql-endpoint.ts`; of Yoga only the parsing of requests and the writing of answers is used.
+ *
+ * A GET is a request that any site can make a browser send: it needs a header that a foreign site cannot
+ * set, and never runs a mutation.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { useCSRFPrevention } from '@graphql-yoga/plugin-csrf-prevention'
+import { GraphQLError } from 'graphql'
+import { createYoga, type GraphiQLOptions, type GraphQLParams } from 'graphql-yoga'
+import { internal } from './answer-errors.ts'
+import { Exchange } from './exchange.ts'
+import type { GraphQLRequest } from './execution.ts'
+import type { EndpointOptions } from './graphql-endpoint.ts'
+import { graphiqlPage } from './graphiql.ts'
+
+/** One of them makes a GET a request that no foreign site can send. */
+export const CSRF_HEADERS = ['x-fleetgraph-csrf', 'x-graphql-yoga-csrf', 'apollo-require-preflight'] as const
+
+interface Sockets {
+  readonly req: IncomingMessage
+  readonly res: ServerResponse
+}
+
+export interface YogaEndpointOptions extends EndpointOptions {
+  readonly path: string
+  /** `false`: no page. */
+  readonly graphiql: GraphiQLOptions | false
+}
+
+/** Answers anything at the GraphQL path that `GraphQLEndpoint` does not. */
+export function yogaEndpoint(
+  options: YogaEndpointOptions,
+): (request: IncomingMessage, response: ServerResponse) => void {
+  const { executor, access, waiting, logger, graphiql } = options
+
+  const execute = async (params: GraphQLParams, { req, res }: Sockets) => {
+    const request: GraphQLRequest = {
+      query: params.query ?? '',
+      operationName: params.operationName,
+      variables: params.variables,
+    }
+    try {
+      const user = await access.authenticate({
+        headers: req.headers,
+        remoteAddress: req.socket.remoteAddress,
+      })
+      const exchange = new Exchange(user, access)
+      const type = executor.operationType(request)
+      if (req.method === 'GET' && type === 'mutation') {
+        return refusal('A mutation has to be sent by POST.', 'METHOD_NOT_ALLOWED', 405)
+      }
+      if (type === 'subscription') return await executor.subscribe(request, exchange)
+      return await waiting.until(Promise.resolve(executor.execute(request, exchange)), exchange, res)
+    } catch (error) {
+      return { errors: [error instanceof GraphQLError ? error : internal(error, logger)] }
+    }
+  }
+
+  const yoga = createYoga<Sockets>({
+    schema: executor.schema,
+    graphqlEndpoint: options.path,
+    graphiql,
+    ...(graphiql && { renderGraphiQL: () => graphiqlPage(graphiql) }),
+    landingPage: false,
+    cors: false,
+    multipart: false,
+    batching: false,
+    maskedErrors: false,
+    parserAndValidationCache: false,
+    maxRequestBodySize: executor.limits.bodyBytes,
+    logging: {
+      debug: (...words) => logger.debug({}, words.join(' ')),
+      info: (...words) => logger.info({}, words.join(' ')),
+      warn: (...words) => logger.warn({}, words.join(' ')),
+      error: (...words) => logger.error({}, words.join(' ')),
+    },
+    plugins: [
+      useCSRFPrevention({ requestHeaders: [...CSRF_HEADERS] }),
+      {
+        onParams({ setParamsHandler }) {
+          setParamsHandler(({ params, context }) => execute(params, context as unknown as Sockets) as never)
+        },
+      },
+    ],
+  })
+
+  return (request, response) => {
+    response.setHeader('cache-control', 'no-store')
+    response.setHeader('x-content-type-options', 'nosniff')
+    response.setHeader('x-frame-options', 'DENY')
+    response.setHeader('referrer-policy', 'no-referrer')
+    response.setHeader('content-security-policy', CONTENT_SECURITY_POLICY)
+    if (options.draining()) response.setHeader('connection', 'close')
+    const answered = yoga(request, response)
+    Promise.resolve(answered).catch((error: unknown) => {
+      logger.error({ err: error }, 'a request failed unexpectedly')
+      response.destroy()
+    })
+  }
+}
+
+/** GraphiQL is one page of inline scripts with workers made from blobs; nothing of it is elsewhere. */
+const CONTENT_SECURITY_POLICY = [
+  "default-src 'none'",
+  "script-src 'unsafe-inline' 'unsafe-eval' blob:",
+  "style-src 'unsafe-inline'",
+  'worker-src blob:',
+  'img-src data:',
+  'font-src data:',
+  "connect-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join('; ')
+
+function refusal(message: string, code: string, status: number) {
+  return { errors: [new GraphQLError(message, { extensions: { code, http: { status } } })] }
+}

@@ -1,0 +1,186 @@
+/**
+ * Compiled queries against graphql-js: what `compile` answers is what `execute` answers, byte for byte, for
+ * hundreds of random queries and for each shape that graphql-jit is known to get wrong.
+ */
+import {
+  execute,
+  getVariableValues,
+  GraphQLError,
+  Kind,
+  parse,
+  validate,
+  type FragmentDefinitionNode,
+  type GraphQLSchema,
+  type OperationDefinitionNode,
+} from 'graphql'
+import { describe, expect, test } from 'vitest'
+import { compile, ineligible } from '../../src/server/compiled-query.ts'
+import { randomQuery, type RandomQuery } from './random-query.ts'
+import { zoo, zooContext } from './zoo.ts'
+
+type Outcome = 'compiled' | 'left to execute' | 'ineligible' | 'bad variables'
+
+/** Runs one query both ways, compares, and says which way it would be answered. */
+async function compare(
+  schema: GraphQLSchema,
+  { query, variables }: RandomQuery,
+  context: () => unknown,
+): Promise<Outcome> {
+  const document = parse(query)
+  const operation = document.definitions.find(
+    (definition): definition is OperationDefinitionNode => definition.kind === Kind.OPERATION_DEFINITION,
+  )!
+  const fragments = new Map(
+    document.definitions
+      .filter(
+        (definition): definition is FragmentDefinitionNode => definition.kind === Kind.FRAGMENT_DEFINITION,
+      )
+      .map((definition) => [definition.name.value, definition]),
+  )
+  const coerced = getVariableValues(schema, operation.variableDefinitions ?? [], variables)
+  if (coerced.errors) return 'bad variables'
+  if (ineligible(schema, fragments, operation) !== undefined) return 'ineligible'
+  const compiled = compile(schema, fragments, operation, coerced.variableValues.coerced)
+  const data = compiled?.run(context(), coerced.variableValues)
+  if (data === undefined) return 'left to execute'
+  const expected = await execute({ schema, document, variableValues: variables, contextValue: context() })
+  expect(JSON.stringify({ data }), query).toBe(JSON.stringify(expected))
+  return 'compiled'
+}
+
+const inZoo = (query: string, variables: Record<string, unknown> = {}) => {
+  expect(validate(zoo, parse(query)).map(({ message }) => message)).toEqual([])
+  return compare(zoo, { query, variables }, () => zooContext())
+}
+
+const ANYTHING = [1, 'x', true, { deep: [1, { er: null }] }]
+
+describe('a compiled query', () => {
+  test('answers hundreds of random queries as graphql-js does', { timeout: 60_000 }, async () => {
+    const outcomes: Record<Outcome, number> = {
+      compiled: 0,
+      'left to execute': 0,
+      ineligible: 0,
+      'bad variables': 0,
+    }
+    for (let seed = 0; seed < 800; seed++) {
+      const random = randomQuery(zoo, seed, {
+        scalars: { Day: ['1970-01-03', '1970-01-01'], Anything: ANYTHING },
+        named: { first: [0, 3, 50], limit: [0, 1, 2] },
+        without: new Set(['Query.stuck']),
+      })
+      if (random) outcomes[await compare(zoo, random, () => zooContext())]++
+    }
+    // Else the comparison above would say nothing.
+    expect(outcomes.compiled).toBeGreaterThan(200)
+    expect(outcomes['left to execute']).toBeGreaterThan(50)
+  })
+
+  test('coerces variables once: enums and custom scalars with inner values', async () => {
+    const query = `query ($mood: Mood, $day: Day, $filter: Filter) {
+      animals(filter: { mood: $mood, after: $day }) { id born mood }
+      more: animals(filter: $filter) { id }
+    }`
+    expect(await inZoo(query, { mood: 'HUNGRY', day: '1970-01-02', filter: { not: { mood: 'CALM' } } })).toBe(
+      'compiled',
+    )
+  })
+
+  test('keeps variables inside literals of custom scalars', async () => {
+    const query = 'query ($x: Anything) { echo(anything: { deep: [$x, 2], other: $x }) }'
+    expect(await inZoo(query, { x: { y: 1 } })).toBe('compiled')
+    expect(await inZoo(query)).toBe('compiled')
+  })
+
+  test('applies the defaults of arguments and of fields of inputs', async () => {
+    expect(await inZoo('{ animals(filter: { mood: CALM }) { friends { id } } echo }')).toBe('compiled')
+    expect(await inZoo('query ($n: Float) { echo(number: $n) }')).toBe('compiled')
+    expect(await inZoo('query ($n: Float) { echo(number: $n) }', { n: null })).toBe('compiled')
+    expect(await inZoo('query ($n: Float = 3) { echo(number: $n) }')).toBe('compiled')
+  })
+
+  test('leaves a oneOf input with a variable that is not given to execute', async () => {
+    const query = 'query ($id: ID!) { animal(target: { id: $id }) { name } }'
+    expect(await inZoo(query, { id: 'a2' })).toBe('compiled')
+    const whole = 'query ($target: Target!) { animal(target: $target) { name } }'
+    expect(await inZoo(whole, { target: { index: 1 } })).toBe('compiled')
+    expect(await inZoo(whole, { target: { index: 1, id: 'a1' } })).toBe('bad variables')
+  })
+
+  test('decides @skip and @include for each spread of a fragment on its own', async () => {
+    const query = `query ($a: Boolean!, $b: Boolean!) {
+      animals { ...F @include(if: $a) ...F @skip(if: $b) ... @include(if: $b) { ...G } ...G @skip(if: $a) }
+    }
+    fragment F on Animal { id tags @skip(if: $a) }
+    fragment G on Animal { name ...F friends { ...F @include(if: $b) } }`
+    for (const a of [true, false]) {
+      for (const b of [true, false]) expect(await inZoo(query, { a, b })).toBe('compiled')
+    }
+  })
+
+  test('keeps the order of fields when the first of two is skipped', async () => {
+    expect(await inZoo('{ animals { name @skip(if: true) id name } }')).toBe('compiled')
+  })
+
+  test('tells apart response names that join to the same word', async () => {
+    expect(
+      await inZoo('{ a_b: animals { c: name } a: self { b_c: animals { name } b: self { c: echo } } }'),
+    ).toBe('compiled')
+  })
+
+  test('leaves every answer with an error to execute', async () => {
+    expect(await inZoo('{ animals { id fragile } }')).toBe('left to execute')
+    expect(await inZoo('{ animals { id buggy } }')).toBe('left to execute')
+    expect(await inZoo('{ tooBig }')).toBe('left to execute')
+    expect(await inZoo('{ maybeAnimals { id } }')).toBe('compiled')
+  })
+
+  test('leaves what waits to execute, and says that it waits', async () => {
+    const document = parse('{ animals { id live } }')
+    const operation = document.definitions[0] as OperationDefinitionNode
+    const compiled = compile(zoo, new Map(), operation, {})!
+    const { variableValues } = getVariableValues(zoo, [], {})
+    expect(compiled.run(zooContext(), variableValues!)).toBeUndefined()
+    expect(compiled.waits).toBe(true)
+  })
+
+  test('reads an object behind a field once, however many of its fields are asked for', async () => {
+    const document = parse('{ shelter { size residents { id name age tags } } }')
+    const operation = document.definitions[0] as OperationDefinitionNode
+    const compiled = compile(zoo, new Map(), operation, {})!
+    const context = zooContext()
+    expect(compiled.run(context, getVariableValues(zoo, [], {}).variableValues!)).toBeDefined()
+    expect(context.calls).toEqual({ residents: 1 })
+  })
+})
+
+describe('ineligible', () => {
+  const why = (query: string) => {
+    const document = parse(query)
+    const fragments = new Map<string, FragmentDefinitionNode>()
+    for (const definition of document.definitions) {
+      if (definition.kind === Kind.FRAGMENT_DEFINITION) fragments.set(definition.name.value, definition)
+    }
+    return ineligible(zoo, fragments, document.definitions[0] as OperationDefinitionNode)
+  }
+
+  test('leaves out mutations, introspection, unknown directives and keys of every object', () => {
+    expect(why('mutation { rename(to: "x") }')).toBe('not a query')
+    expect(why('{ __schema { types { name } } }')).toBe('introspection')
+    expect(why('{ __typename animals { __typename } }')).toBeUndefined()
+    expect(why('{ ... @defer { echo } }')).toBe('the directive @defer')
+    expect(why('{ __proto__: echo }')).toBe('an alias that could be a key of every object')
+  })
+
+  test('leaves out queries that interfaces multiply past what is worth compiling', () => {
+    let query = '{ id name }'
+    for (let level = 0; level < 6; level++) query = `{ id friends ${query} }`
+    expect(why(`{ animals ${query} }`)).toBeUndefined()
+    for (let level = 0; level < 6; level++) query = `{ id friends ${query} }`
+    expect(why(`{ animals ${query} }`)).toContain('too many fields')
+  })
+
+  test('never sees a document that validation refuses', () => {
+    expect(() => execute({ schema: zoo, document: parse('{ nothing }') })).not.toThrow(GraphQLError)
+  })
+})

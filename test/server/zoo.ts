@@ -1,0 +1,305 @@
+/**
+ * A schema with one of everything that execution can get wrong – interfaces, unions, enums with inner
+ * values, custom scalars, defaults, `@oneOf`, failing and waiting resolvers – over values that are fixed.
+ */
+import {
+  GraphQLBoolean,
+  GraphQLEnumType,
+  GraphQLError,
+  GraphQLFloat,
+  GraphQLID,
+  GraphQLInputObjectType,
+  GraphQLInt,
+  GraphQLInterfaceType,
+  GraphQLList,
+  GraphQLNonNull,
+  GraphQLObjectType,
+  GraphQLScalarType,
+  GraphQLSchema,
+  GraphQLString,
+  GraphQLUnionType,
+} from 'graphql'
+import type { Access } from '../../src/server/exchange.ts'
+
+export interface ZooContext {
+  readonly fleet: { readonly reads: { volatile: boolean; unchanged(): boolean } }
+  readonly signal?: AbortSignal
+  /** Resolvers count their calls here. */
+  readonly calls: Record<string, number>
+}
+
+interface Animal {
+  readonly kind: 'Cat' | 'Dog'
+  readonly id: string
+  readonly name: string
+  readonly age: number
+  readonly mood: number
+  readonly born: Date
+  readonly tags: readonly string[]
+  readonly friends: readonly number[]
+  readonly lives?: number
+  readonly trick?: string | null
+}
+
+export const ANIMALS: readonly Animal[] = Array.from({ length: 7 }, (_, index) => ({
+  kind: index % 2 === 0 ? 'Cat' : 'Dog',
+  id: `a${index}`,
+  name: `Animal "${index}" – ü`,
+  age: index,
+  mood: index % 3,
+  born: new Date(index * 86_400_000),
+  tags: Array.from({ length: index % 3 }, (_, tag) => `tag${tag}`),
+  friends: [(index + 1) % 7, (index + 3) % 7],
+  ...(index % 2 === 0 ? { lives: 9 - index } : { trick: index % 3 === 0 ? null : `trick ${index}` }),
+}))
+
+const Mood = new GraphQLEnumType({
+  name: 'Mood',
+  values: { CALM: { value: 0 }, HUNGRY: { value: 1 }, ASLEEP: { value: 2 } },
+})
+
+const Day = new GraphQLScalarType<Date, string>({
+  name: 'Day',
+  serialize: (value) => (value as Date).toISOString().slice(0, 10),
+  parseValue: (value) => {
+    const day = new Date(String(value))
+    if (Number.isNaN(day.getTime())) throw new GraphQLError(`not a day: ${String(value)}`)
+    return day
+  },
+})
+
+/** Anything; literals may hold variables. */
+const Anything = new GraphQLScalarType({ name: 'Anything' })
+
+const Filter: GraphQLInputObjectType = new GraphQLInputObjectType({
+  name: 'Filter',
+  fields: () => ({
+    mood: { type: Mood },
+    minAge: { type: GraphQLInt, defaultValue: 0 },
+    after: { type: Day },
+    tags: { type: new GraphQLList(new GraphQLNonNull(GraphQLString)) },
+    not: { type: Filter },
+  }),
+})
+
+const Target = new GraphQLInputObjectType({
+  name: 'Target',
+  isOneOf: true,
+  fields: { id: { type: GraphQLID }, index: { type: GraphQLInt } },
+})
+
+interface FilterValue {
+  readonly mood?: number | null
+  readonly minAge?: number | null
+  readonly after?: Date | null
+  readonly tags?: readonly string[] | null
+  readonly not?: FilterValue | null
+}
+
+function matches(animal: Animal, filter: FilterValue | null | undefined): boolean {
+  if (!filter) return true
+  return (
+    (filter.mood == null || animal.mood === filter.mood) &&
+    (filter.minAge == null || animal.age >= filter.minAge) &&
+    (filter.after == null || animal.born > filter.after) &&
+    (filter.tags == null || filter.tags.every((tag) => animal.tags.includes(tag))) &&
+    (filter.not == null || !matches(animal, filter.not))
+  )
+}
+
+const Animal: GraphQLInterfaceType = new GraphQLInterfaceType({
+  name: 'Animal',
+  resolveType: (value: Animal) => value.kind,
+  fields: () => animalFields(),
+})
+
+const friendArguments = {
+  limit: { type: GraphQLInt, defaultValue: 2 },
+  moods: { type: new GraphQLList(new GraphQLNonNull(Mood)), defaultValue: [0, 1, 2] },
+  since: { type: Day, defaultValue: new Date(0) },
+}
+
+const animalFields = () => ({
+  id: { type: new GraphQLNonNull(GraphQLID) },
+  name: { type: new GraphQLNonNull(GraphQLString) },
+  age: { type: new GraphQLNonNull(GraphQLInt) },
+  weight: { type: GraphQLFloat, resolve: (animal: Animal) => animal.age * 1.5 },
+  mood: { type: new GraphQLNonNull(Mood) },
+  born: { type: new GraphQLNonNull(Day) },
+  tags: { type: new GraphQLNonNull(new GraphQLList(new GraphQLNonNull(GraphQLString))) },
+  friends: {
+    type: new GraphQLNonNull(new GraphQLList(new GraphQLNonNull(Animal))),
+    args: friendArguments,
+    resolve: (animal: Animal, args: { limit: number; moods: readonly number[]; since: Date }) =>
+      animal.friends
+        .map((index) => ANIMALS[index]!)
+        .filter(({ mood, born }) => args.moods.includes(mood) && born >= args.since)
+        .slice(0, args.limit),
+  },
+  /** Fails for every third animal, and may not be null. */
+  fragile: {
+    type: new GraphQLNonNull(GraphQLString),
+    resolve: (animal: Animal) => {
+      if (animal.age % 3 === 2) {
+        throw new GraphQLError(`${animal.id} is fragile`, { extensions: { code: 'FRAGILE' } })
+      }
+      return 'whole'
+    },
+  },
+  /** A bug for one animal. */
+  buggy: {
+    type: GraphQLString,
+    resolve: (animal: Animal) => {
+      if (animal.age === 4) throw new TypeError('secret /etc/path of the bug')
+      return 'fine'
+    },
+  },
+  /** Reads live for the oldest two. */
+  live: {
+    type: GraphQLString,
+    resolve: (animal: Animal, _args: unknown, context: ZooContext) => {
+      if (animal.age < 5) return 'from memory'
+      context.fleet.reads.volatile = true
+      return Promise.resolve('live')
+    },
+  },
+})
+
+const Cat = new GraphQLObjectType({
+  name: 'Cat',
+  interfaces: [Animal],
+  fields: () => ({ ...animalFields(), lives: { type: GraphQLInt } }),
+})
+
+const Dog = new GraphQLObjectType({
+  name: 'Dog',
+  interfaces: [Animal],
+  fields: () => ({ ...animalFields(), trick: { type: GraphQLString } }),
+})
+
+const Found = new GraphQLUnionType({
+  name: 'Found',
+  types: [Cat, Dog],
+  resolveType: (value) => (value as Animal).kind,
+})
+
+/** Counts how often a getter is read: objects behind fields may compute. */
+class Shelter {
+  readonly #context: ZooContext
+  constructor(context: ZooContext) {
+    this.#context = context
+  }
+  get residents(): readonly Animal[] {
+    this.#context.calls['residents'] = (this.#context.calls['residents'] ?? 0) + 1
+    return ANIMALS.slice(0, 3)
+  }
+  get size(): number {
+    return 3
+  }
+}
+
+const ShelterType = new GraphQLObjectType({
+  name: 'Shelter',
+  fields: { residents: { type: new GraphQLList(Animal) }, size: { type: GraphQLInt } },
+})
+
+const Query: GraphQLObjectType = new GraphQLObjectType({
+  name: 'Query',
+  fields: () => ({
+    animals: {
+      type: new GraphQLNonNull(new GraphQLList(new GraphQLNonNull(Animal))),
+      args: { filter: { type: Filter }, first: { type: GraphQLInt, defaultValue: 50 } },
+      resolve: (_source, { filter, first }: { filter?: FilterValue; first: number }, context: ZooContext) => {
+        context.calls['animals'] = (context.calls['animals'] ?? 0) + 1
+        return ANIMALS.filter((animal) => matches(animal, filter)).slice(0, first)
+      },
+    },
+    maybeAnimals: { type: new GraphQLList(Animal), resolve: () => [ANIMALS[0], null, ANIMALS[1]] },
+    animal: {
+      type: Animal,
+      args: { target: { type: new GraphQLNonNull(Target) } },
+      resolve: (_source, { target }: { target: { id?: string; index?: number } }) =>
+        target.id === undefined ? ANIMALS[target.index ?? -1] : ANIMALS.find(({ id }) => id === target.id),
+    },
+    search: {
+      type: new GraphQLNonNull(new GraphQLList(Found)),
+      args: { text: { type: GraphQLString } },
+      resolve: (_source, { text }: { text?: string | null }) =>
+        ANIMALS.filter(({ name }) => name.includes(text ?? '')),
+    },
+    shelter: { type: ShelterType, resolve: (_source, _args, context: ZooContext) => new Shelter(context) },
+    /** Shows what reached the resolver. */
+    echo: {
+      type: GraphQLString,
+      args: {
+        anything: { type: Anything },
+        flag: { type: GraphQLBoolean },
+        number: { type: GraphQLFloat, defaultValue: 1.5 },
+        day: { type: Day },
+        filter: { type: Filter },
+      },
+      resolve: (_source, args) => JSON.stringify(args, Object.keys(flatten(args)).sort()),
+    },
+    tooBig: { type: GraphQLInt, resolve: () => 2 ** 40 },
+    self: { type: new GraphQLNonNull(Query), resolve: () => ({}) },
+    /** Never answers by itself. */
+    stuck: {
+      type: GraphQLString,
+      resolve: (_source, _args, { signal, fleet }: ZooContext) => {
+        fleet.reads.volatile = true
+        return new Promise((_resolve, reject) =>
+          signal?.addEventListener('abort', () => reject(signal.reason as Error)),
+        )
+      },
+    },
+  }),
+})
+
+function flatten(value: unknown, into: Record<string, true> = {}): Record<string, true> {
+  if (typeof value !== 'object' || value === null) return into
+  for (const [key, inner] of Object.entries(value)) {
+    into[key] = true
+    flatten(inner, into)
+  }
+  return into
+}
+
+const Mutation = new GraphQLObjectType({
+  name: 'Mutation',
+  fields: {
+    rename: {
+      type: GraphQLString,
+      args: { to: { type: GraphQLString } },
+      resolve: (_source, { to }) => to as string,
+    },
+  },
+})
+
+export const zoo = new GraphQLSchema({ query: Query, mutation: Mutation, types: [Cat, Dog] })
+
+/** A context whose reads are valid until `changed` says otherwise. */
+export function zooContext(state: { revision: number } = { revision: 0 }): ZooContext {
+  const { revision } = state
+  const reads = {
+    volatile: false,
+    unchanged: () => !reads.volatile && state.revision === revision,
+  }
+  return { fleet: { reads }, calls: {} }
+}
+
+/** Everyone is the same visitor; `contexts` collects what was made. */
+export function zooAccess(
+  state: { revision: number } = { revision: 0 },
+): Access & { readonly contexts: ZooContext[] } {
+  const contexts: ZooContext[] = []
+  const visitor = { name: 'visitor', groups: [] }
+  return {
+    contexts,
+    authenticate: () => visitor,
+    contextFor: (_user, signal) => {
+      const context = { ...zooContext(state), signal }
+      contexts.push(context)
+      return context
+    },
+  }
+}
