@@ -6,7 +6,7 @@
  */
 import { matchesLabels } from '../kubernetes/label-selector.ts'
 import type { LabelSelector, LabelSet, Row } from '../kubernetes/rows.ts'
-import { bucketOf, rowsOf, withoutRow, withRow, type Bucket } from './row-index.ts'
+import { rowsOf, withoutRow, withRow, type Bucket } from './row-index.ts'
 import { MergedRows, NO_ROWS } from './sorted-rows.ts'
 import type { SortedRows } from './table.ts'
 
@@ -17,22 +17,9 @@ const MAX_KEYS = 16
 type KeyIndex = Map<string, Set<LabelSet>>
 
 export class LabelIndex<R extends Row> {
-  #buckets = new Map<LabelSet, Bucket<R>>()
+  readonly #buckets = new Map<LabelSet, Bucket<R>>()
   /** In the order of their last use. */
   readonly #keys = new Map<string, KeyIndex>()
-
-  /** Replaces everything; the rows are in key order. */
-  rebuild(sorted: Iterable<R>): void {
-    const collected = new Map<LabelSet, R[]>()
-    for (const row of sorted) {
-      const rows = collected.get(row.labels)
-      if (rows) rows.push(row)
-      else collected.set(row.labels, [row])
-    }
-    this.#buckets = new Map()
-    this.#keys.clear()
-    for (const [labels, rows] of collected) this.#buckets.set(labels, bucketOf(rows))
-  }
 
   /** After `previous` (if any) became `row` (if any) under one key. */
   change(previous: R | undefined, row: R | undefined): void {

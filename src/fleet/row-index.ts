@@ -66,35 +66,15 @@ export function rowsOf<R extends Row>(bucket: Bucket<R> | undefined): SortedRows
   return new ArrayRows(Array.isArray(bucket) ? bucket : [bucket])
 }
 
-/** The bucket of sorted, distinct rows; at least one. */
-export function bucketOf<R extends Row>(sorted: readonly R[]): Bucket<R> {
-  if (sorted.length === 1) return sorted[0]!
-  return sorted.length > FLAT ? ChunkedRows.of(sorted) : sorted.slice()
-}
-
 /** The values under which a row stands: distinct, none empty. Pure. */
 export type Values<R extends Row> = (row: R) => readonly string[]
 
 export class RowIndex<R extends Row> {
   readonly #values: Values<R>
-  #buckets = new Map<string, Bucket<R>>()
+  readonly #buckets = new Map<string, Bucket<R>>()
 
   constructor(values: Values<R>) {
     this.#values = values
-  }
-
-  /** Replaces everything; the rows are in key order. */
-  rebuild(sorted: Iterable<R>): void {
-    const collected = new Map<string, R[]>()
-    for (const row of sorted) {
-      for (const value of this.#values(row)) {
-        const rows = collected.get(value)
-        if (rows) rows.push(row)
-        else collected.set(value, [row])
-      }
-    }
-    this.#buckets = new Map()
-    for (const [value, rows] of collected) this.#buckets.set(value, bucketOf(rows))
   }
 
   /** After `previous` (if any) became `row` (if any) under one key. */
@@ -109,11 +89,6 @@ export class RowIndex<R extends Row> {
 
   rows(value: string): SortedRows<R> {
     return rowsOf(this.#buckets.get(value))
-  }
-
-  /** The values that have rows. */
-  values(): Iterable<string> {
-    return this.#buckets.keys()
   }
 
   #add(value: string, row: R): void {
