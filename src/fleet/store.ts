@@ -217,7 +217,7 @@ class Table<K extends Kind> implements TableReader<K>, TableWriter<K> {
   #announce(previous: Rows[K] | undefined, row: Rows[K]): void {
     this.#revision++
     if (previous && previous.uid === row.uid) {
-      this.#emit({ type: 'MODIFIED', row, previous })
+      this.#emit({ type: 'MODIFIED', row, previous: previous ?? null })
       return
     }
     // Deleted and made anew between two events: two objects, so two changes.
