@@ -173,19 +173,21 @@ export class AuthorizedFleet {
     })
   }
 
-  /** The whole object, read from its API server as the user. Throws the client's errors. */
+  /**
+   * The whole object, read from its API server as the user, in the newest version that it serves;
+   * `undefined` where it serves none, or the cluster is gone. Throws the client's errors.
+   */
   async live(reference: ObjectReference, signal?: AbortSignal): Promise<unknown> {
-    const { kind } = KINDS[reference.kind]
-    const apiVersion = servedVersion(reference.kind)
+    const { group, versions, kind } = KINDS[reference.kind]
     const cluster = this.#fleet.cluster(reference.cluster)
-    const resolved = await cluster?.resolve(apiVersion, kind)
-    if (!cluster || !resolved) return undefined
-    return this.request(
-      cluster,
-      resourcePath(resolved.address, reference.namespace, reference.name),
-      {},
-      signal,
-    )
+    if (!cluster) return undefined
+    for (const version of versions) {
+      const served = await cluster.resolve(group === '' ? version : `${group}/${version}`, kind)
+      if (!served) continue
+      const path = resourcePath(served.address, reference.namespace, reference.name)
+      return this.request(cluster, path, {}, signal)
+    }
+    return undefined
   }
 
   /** Any GET of one cluster's API, as the user. Throws the client's errors. */
@@ -220,9 +222,4 @@ function allows(scope: Scope, row: Row): boolean {
     scope.namespaces.has(row.namespace) ||
     (scope.objects?.has(`${row.namespace}/${row.name}`) ?? false)
   )
-}
-
-function servedVersion(kind: Kind): string {
-  const { group, versions } = KINDS[kind]
-  return group === '' ? versions[0] : `${group}/${versions[0]}`
 }

@@ -1,0 +1,164 @@
+import { describe, expect, it } from 'vitest'
+import { AuthorizedFleet, everything, type Policy } from '../../src/access/authorized-fleet.ts'
+import type { Scope } from '../../src/fleet/selection.ts'
+import { FakeCluster, FakeFleet } from '../support/fake-fleet.ts'
+
+const alice = { name: 'alice', groups: ['dev'] }
+
+function pod(namespace: string, name: string, nodeName = 'node-1', resourceVersion = '1'): object {
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { namespace, name, uid: `uid-${namespace}-${name}`, resourceVersion },
+    spec: { nodeName, containers: [{ name: 'main', image: 'nginx' }] },
+    status: { phase: 'Running' },
+  }
+}
+
+function twoClusters(): { east: FakeCluster; west: FakeCluster; fleet: FakeFleet } {
+  const east = new FakeCluster('east').load('Pod', [pod('shop', 'a'), pod('shop', 'b'), pod('pay', 'c')])
+  const west = new FakeCluster('west').load('Pod', [pod('shop', 'd')])
+  return { east, west, fleet: new FakeFleet(west, east) }
+}
+
+/** Lets `alice` list what `scopes` says, cluster by cluster. */
+function policy(scopes: Readonly<Record<string, Scope>>): Policy {
+  return {
+    scope: (_user, cluster) => scopes[cluster.name],
+    impersonation: (user) => ({ user: user.name, groups: user.groups }),
+  }
+}
+
+const shopOnly = { namespaces: new Set(['shop']) }
+
+describe('the authorized fleet', () => {
+  it('merges the clusters into one page in order of cluster, namespace and name', () => {
+    const { fleet } = twoClusters()
+    const view = new AuthorizedFleet(fleet, alice, everything)
+    const page = view.select(['Pod'], view.clusters(), {}, [], { first: 3 })
+    expect(page.rows.map(({ cluster, name }) => `${cluster}/${name}`)).toEqual(['east/c', 'east/a', 'east/b'])
+    expect(page.hasNextPage).toBe(true)
+    expect(page.total()).toBe(4)
+  })
+
+  it('shows nothing outside the namespaces and objects of the viewer: no row, count, relation or summary', () => {
+    const { fleet } = twoClusters()
+    const scope = { namespaces: new Set(['shop']), objects: new Set(['pay/other']) }
+    const view = new AuthorizedFleet(fleet, alice, policy({ east: scope }))
+    const page = view.select(['Pod'], view.clusters(), {}, [], { first: 10 })
+    expect(page.rows.map(({ name }) => name)).toEqual(['a', 'b'])
+    expect(page.total()).toBe(2)
+    expect(view.get('Pod', 'east', 'pay', 'c')).toBeUndefined()
+    expect(view.getByUid('Pod', 'east', 'uid-pay-c')).toBeUndefined()
+    expect(view.related('Pod', 'east', (pods) => pods.byIndex('node', 'node-1'))).toHaveLength(2)
+    const counts = view.summaries('Pod', fleet.cluster('east')!).map(({ count }) => count)
+    expect(counts).toEqual([2])
+    expect(view.summaries('Pod', fleet.cluster('west')!)).toEqual([])
+  })
+
+  it('finds one object by name and by uid', () => {
+    const { fleet } = twoClusters()
+    const view = new AuthorizedFleet(fleet, alice, everything)
+    expect(view.get('Pod', 'east', 'shop', 'a')?.uid).toBe('uid-shop-a')
+    expect(view.getByUid('Pod', 'west', 'uid-shop-d')?.name).toBe('d')
+    expect(view.get('Pod', 'north', 'shop', 'a')).toBeUndefined()
+  })
+
+  it('sends live reads as the user, in the version that the cluster serves', async () => {
+    const { fleet, east } = twoClusters()
+    east.answer = () => ({ kind: 'Pod' })
+    const view = new AuthorizedFleet(fleet, alice, policy({ east: shopOnly }))
+    await view.live({ kind: 'Pod', cluster: 'east', namespace: 'shop', name: 'a' })
+    expect(east.requests).toMatchObject([
+      { path: '/api/v1/namespaces/shop/pods/a', as: { user: 'alice', groups: ['dev'] } },
+    ])
+  })
+
+  describe('what an answer was made from', () => {
+    it('stays unchanged until a table that was read changes', () => {
+      const { fleet, east, west } = twoClusters()
+      const view = new AuthorizedFleet(fleet, alice, everything)
+      view.get('Pod', 'east', 'shop', 'a')
+      expect(view.reads.unchanged()).toBe(true)
+      west.load('Pod', [])
+      expect(view.reads.unchanged()).toBe(true)
+      east.load('Pod', [pod('shop', 'a', 'node-2', '2')])
+      expect(view.reads.unchanged()).toBe(false)
+    })
+
+    it('changes when a cluster comes, or its health changes', () => {
+      const { fleet, east } = twoClusters()
+      const first = new AuthorizedFleet(fleet, alice, everything)
+      first.clusters()
+      east.revision++
+      expect(first.reads.unchanged()).toBe(false)
+      const second = new AuthorizedFleet(fleet, alice, everything)
+      second.cluster('nowhere')
+      fleet.revision++
+      expect(second.reads.unchanged()).toBe(false)
+    })
+
+    it('is never kept after a live read', async () => {
+      const { fleet, east } = twoClusters()
+      east.answer = () => ({})
+      const view = new AuthorizedFleet(fleet, alice, everything)
+      await view.request(east, '/version', {})
+      expect(view.reads.unchanged()).toBe(false)
+    })
+  })
+})
+
+describe('coverage', () => {
+  it('is current when every table asked for is complete and followed', () => {
+    const { fleet } = twoClusters()
+    const view = new AuthorizedFleet(fleet, alice, everything)
+    expect(view.coverage(['Pod'], view.clusters())).toMatchObject([
+      { cluster: 'east', state: 'CURRENT', reason: null },
+      { cluster: 'west', state: 'CURRENT', reason: null },
+    ])
+  })
+
+  it('says what is still syncing, and takes the worst of several kinds', () => {
+    const { fleet } = twoClusters()
+    const view = new AuthorizedFleet(fleet, alice, everything)
+    expect(view.coverage(['Pod', 'Node'], [fleet.cluster('east')!])).toMatchObject([
+      { state: 'SYNCING', asOf: null },
+    ])
+  })
+
+  it('keeps what it had of a cluster that is down, and says since when and why', () => {
+    const { fleet, east } = twoClusters()
+    const problem = { code: 'UNREACHABLE', message: 'The API server does not answer.' } as const
+    east.apply('Pod', { type: 'Down', problem })
+    east.health = {
+      ...east.health,
+      state: 'DOWN',
+      since: 9_000,
+      lastError: { code: 'TIMEOUT', message: 'No answer within 5 s.', at: 9_000 },
+    }
+    const view = new AuthorizedFleet(fleet, alice, everything)
+    expect(view.coverage(['Pod'], [east])).toMatchObject([
+      { state: 'UNREACHABLE', since: 9_000, asOf: 5_000, reason: 'No answer within 5 s.' },
+    ])
+    expect(view.select(['Pod'], [east], {}, [], { first: 5 }).rows).toHaveLength(3)
+  })
+
+  it('tells apart a watch that is behind, a kind that is not served, and one that the gateway may not read', () => {
+    const { fleet, east } = twoClusters()
+    east.apply('Pod', { type: 'Down', problem: { code: 'ERROR', message: 'The watch broke.' } })
+    east.apply('Ingress', { type: 'Down', problem: { code: 'NOT_SERVED', message: 'Not served.' } })
+    east.apply('ConfigMap', { type: 'Down', problem: { code: 'FORBIDDEN', message: 'Forbidden.' } })
+    const view = new AuthorizedFleet(fleet, alice, everything)
+    const state = (kind: 'Pod' | 'Ingress' | 'ConfigMap') => view.coverage([kind], [east])[0]?.state
+    expect([state('Pod'), state('Ingress'), state('ConfigMap')]).toEqual(['STALE', 'NOT_SERVED', 'FORBIDDEN'])
+  })
+
+  it('says FORBIDDEN to a viewer who may list nothing there', () => {
+    const { fleet } = twoClusters()
+    const view = new AuthorizedFleet(fleet, alice, policy({ east: shopOnly }))
+    expect(view.coverage(['Pod'], view.clusters()).map(({ state }) => state)).toEqual([
+      'CURRENT',
+      'FORBIDDEN',
+    ])
+  })
+})
