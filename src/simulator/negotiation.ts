@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { parse, stringify } from 'yaml'
 import { isObject, type JsonObject } from './json.ts'
 import type { TableFormat } from './printers.ts'
+import { decodeProtobuf } from './protobuf.ts'
 import { badRequest, StatusError, unsupportedMediaType } from './status-error.ts'
 
 export interface Wanted {
@@ -42,7 +43,7 @@ export function wanted(request: IncomingMessage, query: URLSearchParams): Wanted
 }
 
 /** Reads the whole body. Throws 413 for one that is too large. */
-export async function readBody(request: IncomingMessage): Promise<string> {
+export async function readBody(request: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = []
   let size = 0
   for await (const chunk of request) {
@@ -57,7 +58,7 @@ export async function readBody(request: IncomingMessage): Promise<string> {
     }
     chunks.push(chunk)
   }
-  return Buffer.concat(chunks).toString('utf8')
+  return Buffer.concat(chunks)
 }
 
 export function mediaType(request: IncomingMessage): string {
@@ -65,7 +66,8 @@ export function mediaType(request: IncomingMessage): string {
 }
 
 /** A body in JSON or YAML as an object. Throws 400, or 415 for other media types. */
-export function parseBody(text: string, type: string): unknown {
+export function parseBody(body: Buffer, type: string): unknown {
+  const text = body.toString('utf8')
   if (type === 'application/yaml' || type === 'application/apply-patch+yaml') {
     try {
       return parse(text, { maxAliasCount: 100 })
@@ -82,11 +84,13 @@ export function parseBody(text: string, type: string): unknown {
       )
     }
   }
-  throw unsupportedMediaType(['application/json', 'application/yaml'])
+  throw unsupportedMediaType(['application/json', 'application/yaml', 'application/vnd.kubernetes.protobuf'])
 }
 
-export function objectBody(text: string, type: string): JsonObject {
-  const value = parseBody(text, type)
+/** A body that holds one object; `model` is its type, for bodies in protobuf. */
+export function objectBody(body: Buffer, type: string, model?: string): JsonObject {
+  if (type === 'application/vnd.kubernetes.protobuf') return decodeProtobuf(body, model)
+  const value = parseBody(body, type)
   if (!isObject(value)) throw badRequest('the object provided is unrecognized (must be of type object)')
   return value
 }

@@ -49,7 +49,7 @@ export interface ResourceCall {
   readonly query: URLSearchParams
   readonly request: IncomingMessage
   readonly response: ServerResponse
-  readonly body: string
+  readonly body: Buffer
 }
 
 /** Shortest life of a watch without timeoutSeconds, as `--min-request-timeout`; the real one is up to twice that. */
@@ -147,7 +147,7 @@ export class Rest {
 
   #create(call: ResourceCall): void {
     const { served, namespace } = call
-    const { object, warnings } = decoded(call, objectBody(call.body, mediaType(call.request)))
+    const { object, warnings } = decoded(call, objectBody(call.body, mediaType(call.request), served.model))
     const { metadata } = object
     checkIdentity(call, object)
     if ((metadata.name ?? '') === '' && (metadata.generateName ?? '') === '') {
@@ -173,7 +173,7 @@ export class Rest {
 
   #update(call: ResourceCall): void {
     const { served } = call
-    const { object, warnings } = decoded(call, objectBody(call.body, mediaType(call.request)))
+    const { object, warnings } = decoded(call, objectBody(call.body, mediaType(call.request), served.model))
     checkIdentity(call, object)
     const live = this.find(call)
     const updated = this.#storage.update(served.definition, placed(call, object, live), this.#options(call))
@@ -506,7 +506,7 @@ function patched(call: ResourceCall, live: KubeObject, type: string): Incoming {
 }
 
 function deleteOptions({ body, query, request }: ResourceCall): DeleteOptions {
-  const value = body === '' ? {} : objectBody(body, mediaType(request))
+  const value = body.length === 0 ? {} : objectBody(body, mediaType(request))
   const grace = value['gracePeriodSeconds'] ?? numberOf(query.get('gracePeriodSeconds'))
   const orphan = value['orphanDependents'] ?? booleanOf(query.get('orphanDependents'))
   const policy =

@@ -4,8 +4,10 @@
  * handed to the verbs. Deliberately knows nothing of what objects mean.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { createServer as createSecureServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import { Authorizer, type UserInfo } from './authorization.ts'
+import type { Certificate } from './certificate.ts'
 import { aggregated, apiGroups, apiVersions, oneGroup, resourceList, reviews } from './discovery.ts'
 import { accessDenied, Identities } from './identity.ts'
 import { pinnedName } from './selectors.ts'
@@ -24,6 +26,8 @@ export interface ServerOptions {
   readonly storage: Storage
   readonly version: string
   readonly port: number
+  /** HTTPS with this certificate; plain HTTP without. */
+  readonly certificate?: Certificate
   readonly bookmarkIntervalMs?: number
   readonly maxWatchLag?: number
   readonly logs: () => LogSource | undefined
@@ -79,14 +83,20 @@ export class ApiServer {
   }
 
   get url(): string {
-    return `http://127.0.0.1:${this.#port}`
+    return `${this.#options.certificate === undefined ? 'http' : 'https'}://127.0.0.1:${this.#port}`
   }
 
   /** Starts to listen: on the port of before, if there was one. */
   async listen(): Promise<void> {
-    const server = createServer({ keepAliveTimeout: 60_000 }, (request, response) => {
+    const { certificate } = this.#options
+    const listener = (request: IncomingMessage, response: ServerResponse): void => {
       void this.#answer(request, response)
-    })
+    }
+    const options = { keepAliveTimeout: 60_000 }
+    const server: Server =
+      certificate === undefined
+        ? createServer(options, listener)
+        : createSecureServer({ ...options, ...certificate }, listener)
     server.on('connection', (socket) => {
       this.#sockets.add(socket)
       socket.setNoDelay(true)
@@ -203,7 +213,7 @@ export class ApiServer {
       served.definition.namespaced && namespace === undefined && (name !== '' || verb === 'create')
     if (needsPlace || (verb === 'deletecollection' && !served.verbs.includes(verb))) throw methodNotAllowed()
     const hasBody = verb !== 'get' && verb !== 'list' && verb !== 'watch'
-    const body = hasBody ? await readBody(request) : ''
+    const body = hasBody ? await readBody(request) : Buffer.alloc(0)
     const call: ResourceCall = {
       verb,
       served,
@@ -233,7 +243,7 @@ export class ApiServer {
     user: UserInfo,
   ): Promise<void> {
     if (verb !== 'create') throw methodNotAllowed()
-    const body = objectBody(await readBody(request), mediaType(request))
+    const body = objectBody(await readBody(request), mediaType(request), `V1${kind}`)
     const context = { user, authorizer: this.authorizer, identities: this.identities, namespace }
     const answered = review(resource, { ...body, kind, apiVersion: `${group}/v1` }, context)
     answer(response, 201, answered)

@@ -6,6 +6,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { bootstrapPolicy, type UserInfo } from './authorization.ts'
+import { selfSignedCertificate } from './certificate.ts'
 import { followDefinitions } from './custom-resources.ts'
 import type { LogSource } from './logs.ts'
 import type { KubeObjectInput, Registry, ResourceKey, Timeline } from './registry.ts'
@@ -24,6 +25,11 @@ export interface SimulatorOptions {
   readonly signal?: AbortSignal
   /** Port on 127.0.0.1; 0, the default, takes a free one. */
   readonly port?: number
+  /**
+   * Serve HTTPS, with a certificate made for this cluster. kubectl and other client-go programs send tokens
+   * over TLS only: over plain HTTP (the default, and a third cheaper) they are anonymous.
+   */
+  readonly tls?: boolean
   /** Created in order before the server listens, as they are. */
   readonly objects?: readonly { readonly key: ResourceKey; readonly object: KubeObjectInput }[]
   /** Starts what acts in the cluster: controllers, scheduler, kubelets. */
@@ -100,6 +106,8 @@ export interface Simulator {
   readonly name: string
   readonly url: string
   readonly registry: Registry
+  /** PEM of the authority to trust; undefined over plain HTTP. */
+  readonly certificateAuthority: string | undefined
   /** The administrator's bearer token, as it is now. */
   readonly token: string
   readonly users: Readonly<Record<string, UserInfo>>
@@ -128,8 +136,10 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
   followDefinitions(storage)
   populate(storage, options)
   let controllers: Controllers | undefined
+  const certificate = options.tls === true ? selfSignedCertificate(name) : undefined
   const server = new ApiServer({
     storage,
+    ...(certificate === undefined ? {} : { certificate }),
     version: options.version ?? 'v1.34.1',
     port: options.port ?? 0,
     logs: () => controllers?.logs,
@@ -175,6 +185,7 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
     registry: storage,
     users,
     faults,
+    certificateAuthority: certificate?.cert,
     get url() {
       return server.url
     },
@@ -187,7 +198,7 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
         return server.hub.live
       },
     },
-    kubeconfig: ({ token: asked = token } = {}) => kubeconfigOf(name, server.url, asked),
+    kubeconfig: ({ token: asked = token } = {}) => kubeconfigOf(name, server.url, asked, certificate?.cert),
     addUser,
     close,
   }
@@ -227,11 +238,18 @@ function populate(storage: Storage, options: SimulatorOptions): void {
   for (const { key, object } of options.objects ?? []) storage.create(key, object)
 }
 
-function kubeconfigOf(name: string, server: string, token: string): Readonly<Record<string, unknown>> {
+function kubeconfigOf(
+  name: string,
+  server: string,
+  token: string,
+  authority: string | undefined,
+): Readonly<Record<string, unknown>> {
+  const trust =
+    authority === undefined ? {} : { 'certificate-authority-data': Buffer.from(authority).toString('base64') }
   return {
     apiVersion: 'v1',
     kind: 'Config',
-    clusters: [{ name, cluster: { server } }],
+    clusters: [{ name, cluster: { server, ...trust } }],
     users: [{ name: `${name}-admin`, user: { token } }],
     contexts: [{ name, context: { cluster: name, user: `${name}-admin` } }],
     'current-context': name,

@@ -68,7 +68,8 @@ function scale(call: ResourceCall, { storage, rest }: SubresourceContext): void 
     return
   }
   if (verb !== 'update' && verb !== 'patch') throw methodNotAllowed()
-  const given = verb === 'update' ? objectBody(call.body, mediaType(request)) : patchedScale(call, live)
+  const given =
+    verb === 'update' ? objectBody(call.body, mediaType(request), 'V1Scale') : patchedScale(call, live)
   const { name } = live.metadata
   const version = asString(at(given, 'metadata', 'resourceVersion'))
   if (version !== '' && version !== live.metadata.resourceVersion)
@@ -164,7 +165,7 @@ function patchedScale(call: ResourceCall, live: KubeObject): unknown {
 function evict(call: ResourceCall, { storage, rest }: SubresourceContext): void {
   if (call.verb !== 'create') throw methodNotAllowed()
   const pod = rest.find(call)
-  const body = objectBody(call.body, mediaType(call.request))
+  const body = objectBody(call.body, mediaType(call.request), 'V1Eviction')
   const { name, namespace = '' } = pod.metadata
   const given = asObject(body['deleteOptions'])
   const dryRun = isDryRun(call.query) || asArray(given['dryRun']).includes('All')
@@ -239,7 +240,7 @@ function bind(call: ResourceCall, { storage, rest }: SubresourceContext): void {
   if (call.verb !== 'create') throw methodNotAllowed()
   const pod = rest.find(call)
   const { name } = pod.metadata
-  const node = asString(at(objectBody(call.body, mediaType(call.request)), 'target', 'name'))
+  const node = asString(at(objectBody(call.body, mediaType(call.request), 'V1Binding'), 'target', 'name'))
   const bound = asString(at(pod, 'spec', 'nodeName'))
   if (node === '') throw badRequest('target.name: Required value')
   if (bound !== '')
@@ -265,7 +266,7 @@ const shortestToken = 600
 function issueToken(call: ResourceCall, { rest, identities }: SubresourceContext): void {
   if (call.verb !== 'create') throw methodNotAllowed()
   const account = rest.find(call)
-  const body = objectBody(call.body, mediaType(call.request))
+  const body = objectBody(call.body, mediaType(call.request), 'AuthenticationV1TokenRequest')
   const spec = asObject(body['spec'])
   const seconds = asNumber(spec['expirationSeconds']) ?? 3_600
   if (seconds < shortestToken) {
@@ -294,7 +295,9 @@ function issueToken(call: ResourceCall, { rest, identities }: SubresourceContext
 function finalize(call: ResourceCall, { storage, rest }: SubresourceContext): void {
   if (call.verb !== 'update') throw methodNotAllowed()
   const live = rest.find(call)
-  const finalizers = asArray(at(objectBody(call.body, mediaType(call.request)), 'spec', 'finalizers'))
+  const finalizers = asArray(
+    at(objectBody(call.body, mediaType(call.request), 'V1Namespace'), 'spec', 'finalizers'),
+  )
   const updated = storage.update(
     call.served.definition,
     trusted({ ...live, spec: { ...asObject(live['spec']), finalizers } }),
