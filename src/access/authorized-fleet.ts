@@ -10,7 +10,7 @@
  * the server binds to loopback only.
  */
 import { resourcePath, KINDS, type ObjectReference } from '../kubernetes/kinds.ts'
-import type { Impersonation } from '../kubernetes/client.ts'
+import { TransportError, type Impersonation } from '../kubernetes/client.ts'
 import type { Kind, Rows, Row } from '../kubernetes/rows.ts'
 import type { Cluster, Fleet } from '../fleet/fleet.ts'
 import { select } from '../fleet/select.ts'
@@ -182,7 +182,7 @@ export class AuthorizedFleet {
     const cluster = this.#fleet.cluster(reference.cluster)
     if (!cluster) return undefined
     for (const version of versions) {
-      const served = await cluster.resolve(group === '' ? version : `${group}/${version}`, kind)
+      const served = await this.resolve(cluster, group === '' ? version : `${group}/${version}`, kind)
       if (!served) continue
       const path = resourcePath(served.address, reference.namespace, reference.name)
       return this.request(cluster, path, {}, signal)
@@ -190,7 +190,17 @@ export class AuthorizedFleet {
     return undefined
   }
 
-  /** Any GET of one cluster's API, as the user. Throws the client's errors. */
+  /** How a cluster serves any kind; `undefined` where it does not. Throws the client's errors. */
+  async resolve(cluster: Cluster, apiVersion: string, kind: string): ReturnType<Cluster['resolve']> {
+    this.reads.noteVolatile()
+    requireContact(cluster)
+    return cluster.resolve(apiVersion, kind)
+  }
+
+  /**
+   * Any GET of one cluster's API, as the user. Throws the client's errors; of a cluster that is known to
+   * be down at once, so that nobody waits for it.
+   */
   async request(
     cluster: Cluster,
     path: string,
@@ -198,8 +208,10 @@ export class AuthorizedFleet {
     signal?: AbortSignal,
   ): Promise<unknown> {
     this.reads.noteVolatile()
+    requireContact(cluster)
     const as = this.#policy.impersonation(this.user, cluster)
-    return cluster.client.json({ path, query, ...(as && { as }), ...(signal && { signal }) })
+    const timeoutMs = LIVE_TIMEOUT_MS
+    return cluster.client.json({ path, query, timeoutMs, ...(as && { as }), ...(signal && { signal }) })
   }
 
   #open<K extends Kind>(
@@ -214,6 +226,14 @@ export class AuthorizedFleet {
     this.reads.note(table)
     return { table, scope }
   }
+}
+
+/** How long somebody who waits for an answer waits for one cluster. */
+const LIVE_TIMEOUT_MS = 10_000
+
+function requireContact({ name, health }: Cluster): void {
+  if (health.state !== 'DOWN') return
+  throw new TransportError('UNREACHABLE', health.lastError?.message ?? `The cluster ${name} does not answer.`)
 }
 
 function allows(scope: Scope, row: Row): boolean {

@@ -114,12 +114,20 @@ const PageInfoRef = builder.objectRef<PageInfo>('PageInfo').implement({
   }),
 })
 
-/** The types `<name>Connection` and `<name>Edge`. */
-export function connectionType<T>(
+/** What a connection type leaves out or says in other words. */
+export interface ConnectionOptions {
+  /** Whether it can say how many there are on all pages. */
+  readonly total?: boolean
+  readonly coverage?: string
+}
+
+/** The types `<name>Connection` and `<name>Edge`. `C` is the value behind the connection. */
+export function connectionType<T, C extends Omit<Connection<T>, 'totalCount'> = Connection<T>>(
   name: string,
   node: RowRef<T & Row> | ObjectRef<Types, T>,
   plural: string,
-): ObjectRef<Types, Connection<T>> {
+  { total = true, coverage = COVERAGE }: ConnectionOptions = {},
+): ObjectRef<Types, C> {
   const type = node as ObjectRef<Types, T>
   const edge = builder.objectRef<Edge<T>>(`${name}Edge`).implement({
     description: `One of ${plural} in a connection, with its place in the order.`,
@@ -131,7 +139,7 @@ export function connectionType<T>(
       node: t.field({ type, description: 'The object itself.', resolve: (edge) => edge.node as never }),
     }),
   })
-  return builder.objectRef<Connection<T>>(`${name}Connection`).implement({
+  const connection = builder.objectRef<Connection<T>>(`${name}Connection`).implement({
     description: `A page of ${plural}.`,
     fields: (t) => ({
       edges: t.expose('edges', { type: [edge], description: 'The page, with a cursor for each object.' }),
@@ -141,17 +149,19 @@ export function connectionType<T>(
         resolve: (connection) => connection.nodes as never,
       }),
       pageInfo: t.expose('pageInfo', { type: PageInfoRef, description: 'How to go on from this page.' }),
-      totalCount: t.exposeInt('totalCount', {
-        description: `How many of ${plural} match, on all pages. Counted only when asked for.`,
+      ...(total && {
+        totalCount: t.exposeInt('totalCount', {
+          description: `How many of ${plural} match, on all pages. Counted only when asked for.`,
+        }),
       }),
-      coverage: t.expose('coverage', {
-        type: [CoverageRef],
-        description:
-          'How complete and how fresh this list is: one entry for each cluster that was asked, in order of their names. A cluster that is not CURRENT may have more than is shown here.',
-      }),
+      coverage: t.expose('coverage', { type: [CoverageRef], description: coverage }),
     }),
   })
+  return connection as unknown as ObjectRef<Types, C>
 }
+
+const COVERAGE =
+  'How complete and how fresh this list is: one entry for each cluster that was asked, in order of their names. A cluster that is not CURRENT may have more than is shown here.'
 
 export interface WindowArguments {
   readonly first?: number | null | undefined
