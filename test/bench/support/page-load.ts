@@ -1,0 +1,173 @@
+/**
+ * The client side of the page benchmarks: asks for the same page over kept connections, one request in
+ * flight on each, and compares two servers in turns, since the machine is never the same twice.
+ */
+import { fork, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { connect, type Socket } from 'node:net'
+import { fileURLToPath } from 'node:url'
+import { median, type Figure } from '../figure.ts'
+import type { Mode } from './page-server.ts'
+
+const QUERY = `query Page($first: Int!) {
+  pods(first: $first) {
+    nodes {
+      id uid name namespace phase status ready restarts podIP qosClass serviceAccountName creationTimestamp
+      node { name }
+    }
+    pageInfo { hasNextPage endCursor }
+  }
+}`
+
+const CONNECTIONS = 16
+const ROUNDS = 7
+const ROUND_MS = 1_200
+
+const BODY = JSON.stringify({ query: QUERY, operationName: 'Page', variables: { first: 100 } })
+const REQUEST = Buffer.from(
+  [
+    'POST /graphql HTTP/1.1',
+    'host: 127.0.0.1',
+    'content-type: application/json',
+    'accept: application/json',
+    `content-length: ${Buffer.byteLength(BODY)}`,
+    '',
+    BODY,
+  ].join('\r\n'),
+)
+
+/** One kept connection that asks again as soon as it has its answer. */
+class Asker {
+  readonly #socket: Socket
+  #missing = 0
+  answers = 0
+  /** Stops asking when false. */
+  running = false
+
+  constructor(port: number) {
+    this.#socket = connect({ port, host: '127.0.0.1', noDelay: true })
+    this.#socket.on('data', (chunk: Buffer) => this.#data(chunk))
+  }
+
+  start(): void {
+    this.running = true
+    this.#socket.write(REQUEST)
+  }
+
+  close(): void {
+    this.#socket.destroy()
+  }
+
+  #data(chunk: Buffer): void {
+    if (this.#missing === 0) {
+      const head = chunk.indexOf('\r\n\r\n')
+      const text = chunk.toString('latin1', 0, head)
+      const length = /content-length: (\d+)/i.exec(text)?.[1]
+      if (!text.startsWith('HTTP/1.1 200') || length === undefined)
+        throw new Error(`Unexpected answer: ${text}`)
+      this.#missing = Number(length) + head + 4
+    }
+    this.#missing -= chunk.length
+    if (this.#missing > 0) return
+    this.answers++
+    if (this.running) this.#socket.write(REQUEST)
+  }
+}
+
+class Subject {
+  readonly #process: ChildProcess
+  readonly #askers: Asker[]
+  readonly port: number
+  readonly rates: number[] = []
+  readonly micros: number[] = []
+
+  private constructor(process: ChildProcess, port: number) {
+    this.#process = process
+    this.port = port
+    this.#askers = Array.from({ length: CONNECTIONS }, () => new Asker(port))
+  }
+
+  static async start(mode: Mode, execArgv: readonly string[] = []): Promise<Subject> {
+    const child = fork(fileURLToPath(new URL('page-server.ts', import.meta.url)), [mode], {
+      execArgv: [...execArgv],
+    })
+    const [{ port }] = (await once(child, 'message')) as [{ port: number }]
+    return new Subject(child, port)
+  }
+
+  /** What it answers, as text. */
+  async ask(): Promise<string> {
+    const response = await fetch(`http://127.0.0.1:${this.port}/graphql`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: BODY,
+    })
+    return response.text()
+  }
+
+  tell(answer: string): void {
+    this.#process.send({ answer })
+  }
+
+  /** One round; noted unless it is to warm up. */
+  async round(noted: boolean): Promise<void> {
+    for (const asker of this.#askers) asker.answers = 0
+    const [cpu, started] = [await this.#cpu(), performance.now()]
+    for (const asker of this.#askers) asker.start()
+    await new Promise((resolve) => setTimeout(resolve, ROUND_MS))
+    for (const asker of this.#askers) asker.running = false
+    const answers = this.#askers.reduce((sum, asker) => sum + asker.answers, 0)
+    const [seconds, spent] = [(performance.now() - started) / 1000, (await this.#cpu()) - cpu]
+    if (!noted) return
+    this.rates.push(answers / seconds)
+    this.micros.push(spent / answers)
+  }
+
+  async stop(): Promise<void> {
+    for (const asker of this.#askers) asker.close()
+    const gone = once(this.#process, 'exit')
+    this.#process.disconnect()
+    await gone
+  }
+
+  async #cpu(): Promise<number> {
+    const answer = once(this.#process, 'message') as Promise<[{ cpuMicros: number }]>
+    this.#process.send({ cpu: true })
+    const [{ cpuMicros }] = await answer
+    return cpuMicros
+  }
+}
+
+/** Requests per second of the server in this mode against plain node:http, and CPU time of each. */
+export async function comparePages(name: string, mode: Mode, atLeast: number): Promise<readonly Figure[]> {
+  const server = await Subject.start(mode, process.env['BENCH_PROFILE'] ? ['--cpu-prof'] : [])
+  const limit = await Subject.start('limit')
+  try {
+    const answer = await server.ask()
+    const { data, errors } = JSON.parse(answer) as {
+      data?: { pods: { nodes: { node: { name: string } | null }[] } }
+      errors?: unknown
+    }
+    const page = data?.pods.nodes ?? []
+    if (errors || page.length !== 100 || !page.every(({ node }) => node?.name)) {
+      throw new Error(`This is not the page: ${answer.slice(0, 500)}`)
+    }
+    limit.tell(answer)
+    for (let round = -2; round < ROUNDS; round++) {
+      await limit.round(round >= 0)
+      await server.round(round >= 0)
+    }
+    return [
+      {
+        name,
+        value: median(server.rates),
+        unit: 'requests/s',
+        limit: median(limit.rates),
+        target: { of: 'ratio', atLeast },
+      },
+      { name: `${name}-cpu`, value: median(server.micros), unit: 'µs/request', limit: median(limit.micros) },
+    ]
+  } finally {
+    await Promise.all([server.stop(), limit.stop()])
+  }
+}
