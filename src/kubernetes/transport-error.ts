@@ -20,7 +20,7 @@ export function transportError(connection: Connection, phase: Phase, cause: unkn
 }
 
 export function timeoutError(connection: Connection, phase: Phase, afterMs: number): TransportError {
-  const seconds = `${Math.round(afterMs / 100) / 10} s`
+  const seconds = afterMs < 1000 ? `${afterMs} ms` : `${Math.round(afterMs / 100) / 10} s`
   const text = {
     credentials: `no credentials within ${seconds}. See why the plugin or the identity provider does not answer.`,
     connecting: `no connection within ${seconds}. Check the address, the network path and firewalls.`,
@@ -158,5 +158,10 @@ function socketTrouble(connection: Connection, phase: Phase, code: string, error
     waiting: 'before an answer',
     receiving: 'in the middle of the answer',
   }[phase]
-  return ['RESET', `the connection broke ${when} (${code || error.name}: ${error.message}).`]
+  // Where TLS 1.3 refuses a client certificate after the handshake, all that undici sees is the end.
+  const hint =
+    phase === 'waiting' && connection.user.clientCertificate
+      ? ' If that is so each time, the server may refuse our client certificate.'
+      : ''
+  return ['RESET', `the connection broke ${when} (${code || error.name}: ${error.message}).${hint}`]
 }
