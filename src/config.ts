@@ -3,14 +3,15 @@
  * the environment in the project (but for what client-node's KubeConfig reads by Kubernetes' convention).
  *
  * Every key is described in `examples/fleetgraph.yaml`, which a test holds equal to this schema. Every
- * value can be overridden by a variable named after its key: `server.bodyLimit` is
- * `FLEETGRAPH_SERVER_BODY_LIMIT`. `clusters` stands in the file only.
+ * value can be overridden by a variable named after its key: `limits.bodyBytes` is
+ * `FLEETGRAPH_LIMITS_BODY_BYTES`. `clusters` stands in the file only.
  */
 import { readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { dirname, resolve } from 'node:path'
 import { isCollection, isMap, isPair, isScalar, LineCounter, parseDocument, type Document } from 'yaml'
 import * as z from 'zod'
+import { DEFAULT_LIMITS } from './server/limits.ts'
 
 const labels = z
   .record(z.string(), z.string())
@@ -67,25 +68,32 @@ const schema = z.strictObject({
       port: count(0, 65_535).default(4000),
       graphiql: z.boolean().default(true),
       introspection: z.boolean().default(true),
-      bodyLimit: count(1_024, 64 * 1024 * 1024).default(256 * 1024),
-      requestTimeoutSeconds: z.number().min(1).max(600).default(30),
+      maxConnections: count(1, 1_000_000).default(10_000),
       shutdownGraceSeconds: z.number().min(0).max(600).default(10),
     })
     .prefault({}),
-  graphql: z
+  limits: z
     .strictObject({
-      maxTokens: count(100, 100_000).default(4_000),
-      maxDepth: count(3, 100).default(20),
-      maxAliases: count(1, 1_000).default(60),
-      answerCacheBytes: count(0, 4 * 1024 * 1024 * 1024).default(64 * 1024 * 1024),
+      bodyBytes: count(1_024, 64 * 1024 * 1024).default(DEFAULT_LIMITS.bodyBytes),
+      tokens: count(100, 1_000_000).default(DEFAULT_LIMITS.tokens),
+      depth: count(3, 100).default(DEFAULT_LIMITS.depth),
+      fields: count(10, 100_000).default(DEFAULT_LIMITS.fields),
+      aliases: count(0, 10_000).default(DEFAULT_LIMITS.aliases),
+      directives: count(0, 10_000).default(DEFAULT_LIMITS.directives),
+      errors: count(1, 100).default(DEFAULT_LIMITS.errors),
+      cost: count(100, 100_000_000).default(DEFAULT_LIMITS.cost),
+      timeoutMs: count(100, 600_000).default(DEFAULT_LIMITS.timeoutMs),
+    })
+    .prefault({}),
+  answers: z
+    .strictObject({
+      bytes: count(0, 16 * 1024 * 1024 * 1024).default(64 * 1024 * 1024),
     })
     .prefault({}),
   fleet: z
     .strictObject({
-      probeIntervalSeconds: z.number().min(1).max(300).default(10),
-      probeTimeoutSeconds: z.number().min(0.5).max(60).default(5),
-      concurrentSyncs: count(1, 1_000).default(16),
-      concurrentSyncsPerCluster: count(1, 64).default(4),
+      syncs: count(1, 1_000).default(16),
+      syncsPerCluster: count(1, 64).default(4),
     })
     .prefault({}),
   log: z
@@ -126,7 +134,9 @@ export function loadConfig(
   const input: unknown = source?.document.toJS() ?? {}
   const problems: string[] = []
   if (typeof input !== 'object' || input === null || Array.isArray(input)) {
-    throw new ConfigError([`${file}:1: expected a map of keys (server, graphql, fleet, log, clusters).`])
+    throw new ConfigError([
+      `${file}:1: expected a map of keys (server, limits, answers, fleet, log, clusters).`,
+    ])
   }
   const merged = overrideFromEnvironment(input as Record<string, unknown>, env, problems)
   const result = schema.safeParse(merged.value, { reportInput: true })

@@ -9,7 +9,14 @@ import { existsSync, writeFileSync } from 'node:fs'
 import { parseArgs, type ParseArgsConfig } from 'node:util'
 import { pino, type Logger } from 'pino'
 import { ConfigError, loadConfig, type Config } from './config.ts'
-import { checkClusters, createDemo, createGateway, printFleetSchema, type Gateway } from './gateway.ts'
+import {
+  checkClusters,
+  createDemo,
+  createGateway,
+  printFleetSchema,
+  type FleetReport,
+  type Gateway,
+} from './gateway.ts'
 
 interface Command {
   readonly summary: string
@@ -77,9 +84,14 @@ and which kinds the gateway's credentials may list and watch. Exits with 1 if th
 ${CONFIG_HELP}`,
     options: { config: { type: 'string' } },
     async run(options) {
-      const report = await checkClusters(configuration(options))
-      console.log(report.text)
-      return report.ok ? 0 : 1
+      const ended = new AbortController()
+      process.once('SIGINT', () => ended.abort(new Error('Interrupted.')))
+      const report = await checkClusters(configuration(options), ended.signal)
+      console.log(reportTable(report))
+      const inOrder = report.clusters.every(
+        ({ error, forbidden }) => error === null && forbidden.length === 0,
+      )
+      return inOrder && report.clusters.length > 0 && report.problems.length === 0 ? 0 : 1
     },
   },
   schema: {
@@ -163,6 +175,38 @@ async function runUntilSignal(config: Config, start: (logger: Logger) => Promise
   for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => process.exit(1))
   await gateway.close()
   return 0
+}
+
+/** As `kubectl get` prints: columns, then what is wrong in words. */
+function reportTable({ clusters, problems }: FleetReport): string {
+  const rows = clusters.map(({ name, version, error, forbidden, notServed, source }) => [
+    name,
+    error === null ? 'yes' : 'no',
+    version ?? '-',
+    error !== null ? '-' : forbidden.length === 0 ? 'everything' : `all but ${forbidden.length} kinds`,
+    notServed.join(',') || '-',
+    source,
+  ])
+  const table = [['CLUSTER', 'REACHABLE', 'VERSION', 'MAY LIST AND WATCH', 'NOT SERVED', 'SOURCE'], ...rows]
+  const widths = table[0]!.map((_, column) => Math.max(...table.map((row) => row[column]!.length)))
+  const lines = table.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column]!))
+      .join('   ')
+      .trimEnd(),
+  )
+  for (const { name, error, forbidden } of clusters) {
+    if (error !== null) lines.push('', `${name}: ${error}`)
+    for (const { kind, verbs } of forbidden) {
+      lines.push(
+        '',
+        `${name}: the credentials may not ${verbs.join(' and ')} ${kind} objects in all namespaces.`,
+      )
+    }
+  }
+  for (const { message } of problems) lines.push('', message)
+  if (clusters.length === 0) lines.push('', 'No cluster is configured: see examples/fleetgraph.yaml.')
+  return lines.join('\n')
 }
 
 function messageOf(error: unknown): string {

@@ -1,0 +1,169 @@
+/**
+ * The composition root: the one file that imports every module and decides who gets what. Data travels
+ * one way through what is wired here: sources → fleet → AuthorizedFleet → graph → server.
+ */
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { stringify } from 'yaml'
+import { AuthorizedFleet, everything, type User } from './access/authorized-fleet.ts'
+import type { Config } from './config.ts'
+import { checkFleet, type FleetReport } from './fleet/check.ts'
+import { createFleet } from './fleet/fleet.ts'
+import { configuredSources } from './fleet/sources/configured-sources.ts'
+import type { SourceProblem } from './fleet/sources/source.ts'
+import { createContext } from './graph/context.ts'
+import { createSchema } from './graph/schema.ts'
+import type { Logger } from './server/logger.ts'
+import { startServer } from './server/server.ts'
+import { demoFleet } from './simulator/fixtures/demo-fleet.ts'
+import { startSimulator, type Simulator } from './simulator/simulator.ts'
+
+export { printFleetSchema } from './graph/schema.ts'
+export type { ClusterReport, FleetReport } from './fleet/check.ts'
+
+export interface Gateway {
+  /** Of the GraphQL endpoint and of GraphiQL: `http://127.0.0.1:4000/graphql`. */
+  readonly url: string
+  /** Lets answers in flight end, then closes watches, connections and timers. Idempotent. */
+  close(): Promise<void>
+}
+
+export interface GatewayOptions {
+  readonly logger: Logger
+  /** Closes the gateway without grace. */
+  readonly signal?: AbortSignal
+}
+
+/** Until access control exists everyone is nobody, and the server listens on loopback only. */
+const NOBODY: User = { name: 'system:anonymous', groups: ['system:unauthenticated'] }
+
+/**
+ * Serves the configured clusters: resolves when the port is open, without waiting for any cluster. Rejects
+ * where the address cannot be had, or may not be used without access control.
+ */
+export async function createGateway(config: Config, { logger, signal }: GatewayOptions): Promise<Gateway> {
+  const policy = everything
+  const fleet = createFleet({
+    sources: [configuredSources(config.clusters)],
+    limits: config.fleet,
+    onSourceProblems: problemLog(logger),
+    onObjectError: (cluster, object, error) =>
+      logger.warn({ cluster, object, error: String(error) }, 'an object could not be read and is left out'),
+    ...(signal && { signal }),
+  })
+  let listed = ''
+  fleet.onChange(() => {
+    const states = fleet.clusters.map(({ name, health }) => `${name} ${health.state}`)
+    if (states.join() === listed) return
+    listed = states.join()
+    logger.info({ clusters: states }, 'clusters')
+  })
+  try {
+    const { host, port, graphiql, introspection, maxConnections, shutdownGraceSeconds } = config.server
+    const server = await startServer({
+      schema: createSchema(),
+      policy,
+      fleet,
+      access: {
+        authenticate: () => NOBODY,
+        contextFor: (user, ended) => createContext(new AuthorizedFleet(fleet, user, policy), ended),
+      },
+      options: {
+        host,
+        port,
+        graphiql,
+        introspection,
+        maxConnections,
+        limits: config.limits,
+        answerBytes: config.answers.bytes,
+      },
+      logger,
+      ...(signal && { signal }),
+    })
+    const url = `${server.url}/graphql`
+    let closing: Promise<void> | undefined
+    const close = async (): Promise<void> => {
+      await server.close({ graceMs: shutdownGraceSeconds * 1_000 })
+      await fleet.close()
+    }
+    return { url, close: () => (closing ??= close()) }
+  } catch (error) {
+    await fleet.close()
+    throw error
+  }
+}
+
+export interface Demo extends Gateway {
+  /** Names of the simulated clusters, in order. */
+  readonly clusters: readonly string[]
+}
+
+/**
+ * The gateway over three simulated, populated clusters, all of them in this process and on loopback. The
+ * file at `kubeconfig` is (over)written with a context for each, for kubectl and for the gateway itself.
+ */
+export async function createDemo(
+  config: Config,
+  { logger, signal, kubeconfig }: GatewayOptions & { readonly kubeconfig: string },
+): Promise<Demo> {
+  const simulators: Simulator[] = []
+  const closeSimulators = () => Promise.all(simulators.map((simulator) => simulator.close()))
+  try {
+    const fixtures = demoFleet()
+    for (const { name, version, users, controllers } of fixtures) {
+      simulators.push(
+        await startSimulator({ name, version, users, controllers, tls: true, ...(signal && { signal }) }),
+      )
+    }
+    mkdirSync(dirname(kubeconfig), { recursive: true })
+    writeFileSync(kubeconfig, stringify(mergedKubeconfig(simulators)), { mode: 0o600 })
+    const contextLabels = Object.fromEntries(fixtures.map(({ name, labels }) => [name, labels]))
+    const gateway = await createGateway(
+      { ...config, clusters: [{ type: 'kubeconfig', paths: [kubeconfig], labels: {}, contextLabels }] },
+      { logger, ...(signal && { signal }) },
+    )
+    let closing: Promise<void> | undefined
+    const close = async (): Promise<void> => {
+      await gateway.close()
+      await closeSimulators()
+    }
+    return {
+      url: gateway.url,
+      clusters: fixtures.map(({ name }) => name),
+      close: () => (closing ??= close()),
+    }
+  } catch (error) {
+    await closeSimulators()
+    throw error
+  }
+}
+
+/** Connects to each configured cluster once and says what the gateway could do there. */
+export function checkClusters(config: Config, signal: AbortSignal): Promise<FleetReport> {
+  return checkFleet(configuredSources(config.clusters), signal)
+}
+
+/** One line for each problem when it comes, and one when all are gone, however often sources repeat them. */
+function problemLog(logger: Logger): (problems: readonly SourceProblem[]) => void {
+  let known = new Set<string>()
+  return (problems) => {
+    const now = new Set(problems.map(({ message }) => message))
+    for (const message of now) if (!known.has(message)) logger.warn({}, message)
+    if (now.size === 0 && known.size > 0) logger.info({}, 'all sources of clusters are in order again')
+    known = now
+  }
+}
+
+/** One file with a context for each, named as the cluster, like its entries for the server and the user. */
+function mergedKubeconfig(simulators: readonly Simulator[]): object {
+  const files = simulators.map((simulator) => simulator.kubeconfig())
+  const all = (key: string) => files.flatMap((file) => file[key])
+  return {
+    apiVersion: 'v1',
+    kind: 'Config',
+    'current-context': simulators[0]?.name,
+    clusters: all('clusters'),
+    users: all('users'),
+    contexts: all('contexts'),
+  }
+}
