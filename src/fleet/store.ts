@@ -207,7 +207,7 @@ class Table<K extends Kind> implements TableReader<K>, TableWriter<K> {
     this.#become('CURRENT', null)
     for (const [previous, row] of differences(before.rows, incoming.rows)) {
       if (row) this.#announce(previous, row)
-      else {
+      else if (previous) {
         this.#revision++
         this.#emit({ type: 'DELETED', row: previous, previous })
       }
@@ -217,7 +217,7 @@ class Table<K extends Kind> implements TableReader<K>, TableWriter<K> {
   #announce(previous: Rows[K] | undefined, row: Rows[K]): void {
     this.#revision++
     if (previous && previous.uid === row.uid) {
-      this.#emit({ type: 'MODIFIED', row, previous: previous ?? null })
+      this.#emit({ type: 'MODIFIED', row, previous })
       return
     }
     // Deleted and made anew between two events: two objects, so two changes.
@@ -260,7 +260,7 @@ class Table<K extends Kind> implements TableReader<K>, TableWriter<K> {
 function* differences<R extends Row>(
   before: ChunkedRows<R>,
   after: ChunkedRows<R>,
-): Iterable<[R, R | undefined] | [R | undefined, R]> {
+): Iterable<readonly [R | undefined, R | undefined]> {
   const olds = before.all()[Symbol.iterator]()
   let old = olds.next()
   for (const row of after.all()) {
