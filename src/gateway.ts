@@ -110,7 +110,7 @@ export async function createDemo(
   const closeSimulators = () => Promise.all(simulators.map((simulator) => simulator.close()))
   try {
     const fixtures = demoFleet()
-    for (const { name, version, users, controllers } of fixtures) {
+    for (const { name, version, users, ...fixture } of fixtures) {
       simulators.push(
         await startSimulator({ name, version, users, controllers, tls: true, ...(signal && { signal }) }),
       )

@@ -55,7 +55,8 @@ writes a kubeconfig for kubectl. Nothing else is needed, and nothing outlives th
   --kubeconfig FILE   where to write it; default .demo/kubeconfig`,
     options: { kubeconfig: { type: 'string' } },
     async run(options) {
-      const kubeconfig = String(options['kubeconfig'] ?? '.demo/kubeconfig')
+      const given = options['kubeconfig']
+      const kubeconfig = typeof given === 'string' ? given : '.demo/kubeconfig'
       const config = { ...loadConfig(undefined), clusters: [] }
       return runUntilSignal(config, async (logger) => {
         const demo = await createDemo(config, { logger, kubeconfig })
