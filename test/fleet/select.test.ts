@@ -21,7 +21,7 @@ function seen(rows: readonly PodRow[], scope: Scope = 'all', cluster = 'prod'): 
   return { table: tableOf(rows, cluster), scope }
 }
 
-const namesOf = (page: Page<Row>) => page.rows.map(({ name }) => name)
+const namesOf = (page: Page) => page.rows.map(({ name }) => name)
 
 const byName = (descending: boolean): SortKey<PodRow> => ({
   name: 'NAME',
@@ -327,9 +327,7 @@ function expected(
   order: readonly SortKey<PodRow>[],
 ): PodRow[] {
   return tables
-    .flatMap(({ table, scope }) =>
-      Array.from(table.rows().all() as Iterable<PodRow>).filter((row) => permits(scope, row)),
-    )
+    .flatMap(({ table, scope }) => Array.from(table.rows().all()).filter((row) => permits(scope, row)))
     .filter((row) => fits(row, selection))
     .sort((a, b) => compare(a, b, order))
 }
@@ -390,8 +388,8 @@ describe('over any fleet, selection and order', () => {
           const all = expected(tables, selection, order)
           fc.pre(all.length > 0)
           const [start, end] = [from % all.length, to % all.length]
-          const { cursor } = select(tables, selection, order, { first: 0 })
-          const bounds = { after: cursor(all[start]!), before: cursor(all[end]!) }
+          const empty = select(tables, selection, order, { first: 0 })
+          const bounds = { after: empty.cursor(all[start]!), before: empty.cursor(all[end]!) }
           const page = select(tables, selection, order, {
             ...(backward ? { last: size } : { first: size }),
             ...bounds,

@@ -398,7 +398,7 @@ describe('after any sequence of steps', () => {
         for (const [view, rows] of views) {
           expect(Array.from(view.from(namespace, name))).toEqual(rows.filter((row) => keyOf(row) >= key))
           expect(Array.from(view.from(namespace, name, true))).toEqual(
-            rows.filter((row) => keyOf(row) <= key).reverse(),
+            rows.filter((row) => keyOf(row) <= key).toReversed(),
           )
         }
       }),
