@@ -16,7 +16,7 @@ import { createSchema } from './graph/schema.ts'
 import type { Logger } from './server/logger.ts'
 import { startServer } from './server/server.ts'
 import { demoFleet } from './simulator/fixtures/demo-fleet.ts'
-import { startSimulator, type Simulator } from './simulator/simulator.ts'
+import { startSimulator, type ControlledCluster, type Simulator } from './simulator/simulator.ts'
 
 export { printFleetSchema } from './graph/schema.ts'
 export type { ClusterReport, FleetReport } from './fleet/check.ts'
@@ -110,7 +110,9 @@ export async function createDemo(
   const closeSimulators = () => Promise.all(simulators.map((simulator) => simulator.close()))
   try {
     const fixtures = demoFleet()
-    for (const { name, version, users, ...fixture } of fixtures) {
+    for (const fixture of fixtures) {
+      const controllers = (cluster: ControlledCluster) => fixture.controllers(cluster)
+      const { name, version, users } = fixture
       simulators.push(
         await startSimulator({ name, version, users, controllers, tls: true, ...(signal && { signal }) }),
       )
