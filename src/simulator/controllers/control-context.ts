@@ -20,6 +20,8 @@ export interface ControlClock {
   after(seconds: number, work: () => void): () => void
   /** Of the cluster's seconds that remain until `seconds` have passed since `stamp`; ≤ 0 when they have. */
   remaining(stamp: string, seconds: number): number
+  /** Of the cluster's seconds that have passed since `epochMs`. */
+  since(epochMs: number): number
   /** Of the cluster's seconds until its clock reads `epochMs`: for times of the wall (schedules). */
   until(epochMs: number): number
 }
@@ -64,6 +66,7 @@ export function scaledClock(timeline: Timeline, speed: number): ControlClock {
     microStamp: () => `${new Date(timeline.now()).toISOString().slice(0, -1)}000Z`,
     after: (seconds, work) => timeline.after((seconds * 1000) / speed, work),
     remaining: (stamp, seconds) => seconds - ((timeline.now() - Date.parse(stamp)) / 1000) * speed,
+    since: (epochMs) => ((timeline.now() - epochMs) / 1000) * speed,
     until: (epochMs) => ((epochMs - timeline.now()) / 1000) * speed,
   }
 }

@@ -7,7 +7,8 @@
  * inside a commit; a turn of the loop is bounded, so that fifty clusters share one thread; an idle cluster
  * costs nothing but its nodes' heartbeats. Deliberately knows no controller's rules.
  */
-import type { Commit, Registry, Timeline } from '../registry.ts'
+import type { LogSource } from '../logs.ts'
+import type { Commit, KubeObjectInput, Registry, Timeline } from '../registry.ts'
 import {
   scaledClock,
   seededRandom,
@@ -27,6 +28,8 @@ import { kubelet } from './kubelet.ts'
 import { namespaceController } from './namespace.ts'
 import { nodeController } from './node.ts'
 import { persistentVolumeController } from './persistent-volume.ts'
+import { metricsOf } from './metrics.ts'
+import { podLogs } from './pod-log.ts'
 import { podDisruptionBudgetController } from './pod-disruption-budget.ts'
 import { replicaSetController } from './replica-set.ts'
 import { resourceQuotaController } from './resource-quota.ts'
@@ -51,7 +54,11 @@ export interface ControllersOptions {
   readonly signal?: AbortSignal
 }
 
-export interface Controllers {
+export interface RunningControllers {
+  /** What the cluster's containers write. */
+  readonly logs: LogSource
+  /** What a metrics server would say: `metrics.k8s.io/v1beta1` objects, without one in a namespace not given. */
+  readonly metrics: (resource: 'nodes' | 'pods', namespace: string | undefined) => readonly KubeObjectInput[]
   close(): void
 }
 
@@ -76,7 +83,7 @@ export function startControllers(
   registry: Registry,
   timeline: Timeline,
   options: ControllersOptions = {},
-): Controllers {
+): RunningControllers {
   const speed = options.speed ?? 1
   const clock = scaledClock(timeline, speed)
   const random = seededRandom(options.seed ?? 1)
@@ -199,7 +206,7 @@ export function startControllers(
   }
   if (options.signal?.aborted) close()
   else options.signal?.addEventListener('abort', close, { once: true })
-  return { close }
+  return { logs: podLogs, metrics: (resource, namespace) => metricsOf(registry, resource, namespace), close }
 }
 
 function warn(error: unknown, controller: string, key: string): void {

@@ -19,10 +19,23 @@ export interface CronSchedule {
 
 const countedAtMost = 101
 
-/** Throws where the schedule or the zone cannot be read; the message says which. */
+const schedules = new Map<string, CronSchedule>()
+
+/** Throws where the schedule or the zone cannot be read; the message says which. Kept per text and zone. */
 export function cronSchedule(text: string, timeZone = 'Etc/UTC'): CronSchedule {
+  const id = `${timeZone} ${text}`
+  let schedule = schedules.get(id)
+  if (schedule === undefined) {
+    if (schedules.size > 1_000) schedules.clear()
+    schedule = parse(text, timeZone)
+    schedules.set(id, schedule)
+  }
+  return schedule
+}
+
+function parse(text: string, timeZone: string): CronSchedule {
   const every = /^@every\s+(.+)$/.exec(text)
-  const next = every?.[1] === undefined ? fields(text, timeZone) : interval(every[1])
+  const next = every?.[1] === undefined ? remembering(fields(text, timeZone)) : interval(every[1])
   return {
     next,
     latest(afterMs, untilMs) {
@@ -38,6 +51,17 @@ export function cronSchedule(text: string, timeZone = 'Etc/UTC'): CronSchedule {
       }
       return at === undefined ? undefined : { at, missed }
     },
+  }
+}
+
+/** Between two times of a schedule the answer is the same: most questions come from there. */
+function remembering(next: (epochMs: number) => number | undefined): (epochMs: number) => number | undefined {
+  let [from, until] = [Infinity, -Infinity]
+  return (epochMs) => {
+    if (epochMs >= from && epochMs < until) return until
+    const found = next(epochMs)
+    if (found !== undefined) [from, until] = [epochMs, found]
+    return found
   }
 }
 

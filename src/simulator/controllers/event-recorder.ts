@@ -60,7 +60,7 @@ export function eventRecorder(registry: Registry, clock: ControlClock, enabled: 
   function scheduleSweep(): void {
     cancelSweep = clock.after(sweepSeconds, () => {
       for (const [id, entry] of known) {
-        if (clock.remaining(new Date(entry.lastMs).toISOString(), ttlSeconds) > 0) continue
+        if (clock.since(entry.lastMs) < ttlSeconds) continue
         known.delete(id)
         registry.finishDelete(EVENTS, entry.namespace, entry.name)
       }

@@ -254,8 +254,7 @@ export function jobController(context: ControlContext): Controller {
     if (missing <= 0) return []
     if (tally.failuresInARow > 0) {
       const delay = Math.min(longestBackoffSeconds, shortestBackoffSeconds * 2 ** (tally.failuresInARow - 1))
-      // Whole seconds: `remaining` reads metav1.Time, and a wait must not end before its time.
-      const wait = clock.remaining(new Date(tally.lastFailureMs).toISOString(), delay)
+      const wait = delay - clock.since(tally.lastFailureMs)
       if (wait > 0) {
         enqueueLater(keyOf(job), wait + 0.001)
         return []

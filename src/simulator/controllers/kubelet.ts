@@ -64,6 +64,9 @@ export function kubelet(context: ControlContext): Controller {
         forget(object)
         return
       }
+      // A population that is loaded late brings pods that run already.
+      if (previous === undefined && object.spec.nodeName !== undefined)
+        noteRunning(machineOf(object.spec.nodeName), object)
       // Its own status writes do not wake it: only a new place, a changed spec or a deletion does.
       const isNews =
         previous?.spec !== object.spec ||

@@ -174,7 +174,7 @@ export function nodeController(
     const since = silentSince.get(name) ?? clock.now()
     silentSince.set(name, since)
     const key = `/${name}`
-    const left = clock.remaining(new Date(since).toISOString(), graceSeconds)
+    const left = graceSeconds - clock.since(since)
     if (left > 0) return enqueueLater(key, left)
 
     const stamp = clock.stamp()

@@ -2,35 +2,20 @@
  * The logs of simulated containers: lines made from the pod's uid, the container and the time, so that the
  * same question gets the same answer without a line being kept; they grow as time passes.
  *
- * Invariant: line i of a run is written at `startedAt + i × interval`; a container's log has at most
- * `kept` lines, as a rotated file has. Source of options and refusals: `PodLogOptions` in the API reference
- * and kubelet's texts.
+ * Invariant: line i of a run is written at `startedAt + i × interval`; a run's log has at most its last
+ * `kept` lines, as a rotated file has. Options and refusals are the API server's (`../logs.ts`).
  */
-import type { Registry, Timeline } from '../registry.ts'
-import { badRequest } from '../status-error.ts'
+import type { LogLine, LogSource } from '../logs.ts'
 import { behaviourOf, imageName, stableHash } from './container-behaviour.ts'
-import { PODS, read, type Container, type ContainerStatus, type Pod } from './objects.ts'
-
-export interface PodLogOptions {
-  readonly sinceSeconds?: number
-  /** RFC 3339: only lines from then on. */
-  readonly sinceTime?: string
-  readonly tailLines?: number
-  readonly limitBytes?: number
-  readonly timestamps?: boolean
-  /** The run before the last restart. */
-  readonly previous?: boolean
-  /** Epoch milliseconds of the cluster's clock. Default: the wall clock. */
-  readonly now?: number
-}
+import type { Container, ContainerStatus, Pod } from './objects.ts'
 
 const kept = 2_000
 
 interface Run {
   readonly container: Container
   readonly startedMs: number
-  /** Epoch milliseconds of the end; undefined while it runs. */
-  readonly endedMs: number | undefined
+  /** Epoch milliseconds of the end; Infinity while it runs. */
+  readonly endedMs: number
   readonly intervalMs: number
   readonly seed: number
   /** What the command prints, before (or instead of) the lines of a running program. */
@@ -38,58 +23,40 @@ interface Run {
   readonly endless: boolean
 }
 
-/**
- * The log so far, each line with its newline. Throws `StatusError` 400 where there is none: an unknown
- * container, one that waits to start, no previous run.
- */
-export function podLog(pod: Pod, container: string | undefined, options: PodLogOptions = {}): string {
-  const run = runOf(pod, container, options.previous === true)
-  const now = options.now ?? Date.now()
-  const text = linesBetween(run, -Infinity, now, options)
-  return options.limitBytes === undefined ? text : text.slice(0, options.limitBytes)
+/** The logs of every kubelet of any simulated cluster: a pure function of the pod. */
+export const podLogs: LogSource = {
+  read(object, name, { previous, from, to }) {
+    const pod = object as Pod
+    const container = [...pod.spec.containers, ...(pod.spec.initContainers ?? [])].find(
+      (each) => each.name === name,
+    )
+    const run = container && runOf(pod, container, previous)
+    return run === undefined ? undefined : linesBetween(run, from, to)
+  },
 }
 
-/**
- * Writes the log so far, then each line as it comes, until the container ends (`end` is called) or the
- * answered function is called. Holds one timeline entry. Throws as `podLog` does.
- */
-export function followPodLog(
-  registry: Registry,
-  timeline: Timeline,
-  pod: Pod,
-  container: string | undefined,
-  options: PodLogOptions,
-  write: (text: string) => void,
-  end: () => void,
-): () => void {
-  let run = runOf(pod, container, options.previous === true)
-  let seen = timeline.now()
-  let cancel = () => {}
-  let stopped = false
-  const first = linesBetween(run, -Infinity, seen, options)
-  if (first !== '') write(first)
-
-  const step = (): void => {
-    if (stopped) return
-    const now = timeline.now()
-    const current = read(registry, PODS, pod.metadata.namespace ?? '', pod.metadata.name)
-    const alive = current?.metadata.uid === pod.metadata.uid ? current : undefined
-    const status = alive && statusOf(alive, run.container.name)
-    const ended = run.endedMs !== undefined || status?.state?.running === undefined
-    if (!ended && alive !== undefined) run = runOf(alive, run.container.name, false)
-    const text = linesBetween(run, seen, now, { ...options, tailLines: kept })
-    if (text !== '') write(text)
-    seen = now
-    if (stopped) return
-    if (ended) {
-      stopped = true
-      end()
-    } else cancel = timeline.after(Math.max(200, untilNextLine(run, now)), step)
-  }
-  cancel = timeline.after(run.endedMs === undefined ? Math.max(200, untilNextLine(run, seen)) : 0, step)
-  return () => {
-    stopped = true
-    cancel()
+function runOf(pod: Pod, container: Container, previous: boolean): Run | undefined {
+  const status = statusOf(pod, container.name)
+  const state = previous ? status?.lastState : status?.state
+  // A container in back-off shows the run that ended.
+  const ran = state?.running ?? state?.terminated ?? (previous ? undefined : status?.lastState?.terminated)
+  if (ran === undefined) return undefined
+  const finishedAt = 'finishedAt' in ran ? ran.finishedAt : undefined
+  const seed = stableHash(`${pod.metadata.uid}/${container.name}`)
+  const behaviour = behaviourOf(pod, container)
+  const program = container.command?.[0] ?? ''
+  const silent = behaviour.output.length === 0 && /(?:^|\/)(?:sleep|tail|pause)$/.test(program)
+  return {
+    container,
+    startedMs: Date.parse(ran.startedAt ?? pod.metadata.creationTimestamp),
+    endedMs: finishedAt === undefined ? Infinity : Date.parse(finishedAt) + 999,
+    intervalMs: 900 + (seed % 4_000),
+    seed,
+    output: behaviour.output,
+    // A steered failure or a batch program speaks until its end; a plain command only prints.
+    endless:
+      !silent &&
+      (behaviour.exit === undefined || (container.command === undefined && behaviour.output.length === 0)),
   }
 }
 
@@ -99,94 +66,22 @@ function statusOf(pod: Pod, name: string): ContainerStatus | undefined {
   )
 }
 
-function runOf(pod: Pod, wanted: string | undefined, previous: boolean): Run {
-  const { name: podName, annotations } = pod.metadata
-  const all = [...pod.spec.containers, ...(pod.spec.initContainers ?? [])]
-  const asked = wanted ?? annotations?.['kubectl.kubernetes.io/default-container']
-  if (asked === undefined && pod.spec.containers.length > 1) {
-    const init = (pod.spec.initContainers ?? []).map(({ name }) => name).join(' ')
-    const names = pod.spec.containers.map(({ name }) => name).join(' ')
-    const more = init === '' ? '' : ` or one of the init containers: [${init}]`
-    throw badRequest(
-      `a container name must be specified for pod ${podName}, choose one of: [${names}]${more}`,
-    )
-  }
-  const container = asked === undefined ? all[0] : all.find(({ name }) => name === asked)
-  if (container === undefined) throw badRequest(`container ${asked ?? ''} is not valid for pod ${podName}`)
-  const status = statusOf(pod, container.name)
-  const state = previous ? status?.lastState : (status?.state ?? {})
-  const waiting = status?.state?.waiting
-  // A container in back-off shows the run that ended.
-  const ran = state?.running ?? state?.terminated ?? (previous ? undefined : status?.lastState?.terminated)
-  if (ran === undefined) {
-    if (previous) {
-      throw badRequest(`previous terminated container "${container.name}" in pod "${podName}" not found`)
-    }
-    const why = waiting === undefined ? 'ContainerCreating' : waiting.reason
-    const trying = /^(?:ErrImagePull|ImagePullBackOff|InvalidImageName|CreateContainerConfigError)$/.test(why)
-      ? `is waiting to start: ${why === 'ErrImagePull' ? "image can't be pulled" : `trying and failing to pull image`}`
-      : `is waiting to start: ${why}`
-    throw badRequest(`container "${container.name}" in pod "${podName}" ${trying}`)
-  }
-  const finishedAt = 'finishedAt' in ran ? ran.finishedAt : undefined
-  const seed = stableHash(`${pod.metadata.uid}/${container.name}`)
-  const behaviour = behaviourOf(pod, container)
-  return {
-    container,
-    startedMs: Date.parse(ran.startedAt ?? pod.metadata.creationTimestamp),
-    endedMs: finishedAt === undefined ? undefined : Date.parse(finishedAt),
-    intervalMs: 900 + (seed % 4_000),
-    seed,
-    output: behaviour.output,
-    endless: behaviour.exit === undefined,
-  }
-}
-
-/** Lines written after `afterMs` and up to `untilMs`, as the options cut them. */
-function linesBetween(run: Run, afterMs: number, untilMs: number, options: PodLogOptions): string {
-  const { sinceSeconds, sinceTime, tailLines = Infinity, timestamps = false } = options
-  const since = Math.max(
-    sinceSeconds === undefined ? -Infinity : untilMs - sinceSeconds * 1000,
-    sinceTime === undefined ? -Infinity : Date.parse(sinceTime),
-  )
-  const last = Math.min(untilMs, run.endedMs ?? Infinity)
-  const newest = indexAt(run, last)
-  const oldest = Math.max(
-    0,
-    indexAt(run, afterMs) + 1,
-    since === -Infinity ? 0 : Math.ceil((since - run.startedMs) / run.intervalMs),
-    newest + 1 - Math.min(kept, tailLines),
-  )
-  let text = ''
+function linesBetween(run: Run, afterMs: number, untilMs: number): LogLine[] {
+  const newest = indexAt(run, Math.min(untilMs, run.endedMs))
+  const oldest = Math.max(0, indexAt(run, afterMs) + 1, newest + 1 - kept)
+  const lines: LogLine[] = []
   for (let index = oldest; index <= newest; index++) {
-    const at = timeOf(run, index)
-    text += `${timestamps ? `${new Date(at).toISOString().slice(0, -1)}000000Z ` : ''}${lineOf(run, index, at)}\n`
+    const time = run.startedMs + Math.max(0, index - run.output.length) * run.intervalMs
+    lines.push({ time, text: lineOf(run, index, time) })
   }
-  return text
+  return lines
 }
 
 /** Index of the last line at `ms`, or -1. */
 function indexAt(run: Run, ms: number): number {
   if (ms < run.startedMs) return -1
   const { length } = run.output
-  // Output of the command comes at once; a program that runs on writes at its own pace.
-  if (!run.endless || isSilent(run)) return length - 1
-  return length + Math.floor((ms - run.startedMs) / run.intervalMs)
-}
-
-function timeOf(run: Run, index: number): number {
-  return run.startedMs + Math.max(0, index - run.output.length) * run.intervalMs
-}
-
-function untilNextLine(run: Run, now: number): number {
-  if (!run.endless || isSilent(run)) return 1_000
-  return run.intervalMs - ((now - run.startedMs) % run.intervalMs) + 1
-}
-
-/** Programs that say nothing on their own. */
-function isSilent({ container, output }: Run): boolean {
-  const program = container.command?.[0] ?? ''
-  return output.length === 0 && /(?:^|\/)(?:sleep|tail|pause)$/.test(program)
+  return run.endless ? length + Math.floor((ms - run.startedMs) / run.intervalMs) : length - 1
 }
 
 const paths = [

@@ -45,11 +45,11 @@ export function templateIdentity(template: PodTemplate): string {
   return identity
 }
 
-/** FNV-1a, 32 bits, as the letters of a name: `7d9f8c6b5`. */
+/** FNV-1a, 32 bits, in the letters of a name (`rand.SafeEncodeString`): `7d9f8c6b5`. */
 export function hashText(text: string): string {
   let hash = 0x811c9dc5
   for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193)
-  return String(hash >>> 0).replace(/\d/g, (digit) => SAFE[Number(digit)] ?? '')
+  return String(hash >>> 0).replace(/\d/g, (digit) => SAFE[digit.charCodeAt(0) % SAFE.length] ?? '')
 }
 
 export function templateHash(template: PodTemplate, collisionCount = 0): string {

@@ -433,12 +433,14 @@ export class PodWorker {
     const { exit, becomesReady } = run.behaviour
     if (run.watched === run.containerId) return
     run.watched = run.containerId
-    const since = clock.remaining(new Date(run.startedMs).toISOString(), 0)
+    const ran = clock.since(run.startedMs)
     const containerId = run.containerId
     const still = (work: () => void) => () => {
       if (run.containerId === containerId && run.state.running !== undefined) work()
     }
-    if (!run.ready && (!run.isInit || run.isSidecar) && becomesReady) {
+    // A probe finds nothing that answers in a program that is about to fail.
+    const fails = exit !== undefined && exit.code !== 0
+    if (!run.ready && (!run.isInit || run.isSidecar) && becomesReady && !fails) {
       const wait =
         (startupProbe === undefined ? 0 : (startupProbe.initialDelaySeconds ?? 0) + 1) +
         (readinessProbe?.initialDelaySeconds ?? 0) +
@@ -465,7 +467,7 @@ export class PodWorker {
     }
     if (exit !== undefined) {
       this.#later(
-        Math.max(0, exit.afterSeconds + since),
+        Math.max(0, exit.afterSeconds - ran),
         still(() => this.#exited(run, exit.code, exit.reason)),
       )
     }
@@ -506,7 +508,7 @@ export class PodWorker {
   }
 
   #restartLater(run: ContainerRun): void {
-    const ranSeconds = -this.#host.clock.remaining(new Date(run.startedMs).toISOString(), 0)
+    const ranSeconds = this.#host.clock.since(run.startedMs)
     const first = run.restartCount === 0 || ranSeconds >= resetAfterSeconds
     run.crashBackoffSeconds = first
       ? shortestBackoffSeconds
