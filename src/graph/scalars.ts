@@ -3,13 +3,14 @@
  * every GraphQL client has a type for it, and JSON numbers are exact up to 2^53.
  */
 import { GraphQLError } from 'graphql'
+import type { Seconds } from '../kubernetes/rows.ts'
 import { builder } from './builder.ts'
 
 builder.scalarType('DateTime', {
   description:
     'A moment in ISO 8601 with UTC, such as `2026-11-23T04:31:00.000Z`. As an input any ISO 8601 date and time with a zone, or a date alone (midnight, UTC).',
   specifiedByURL: 'https://scalars.graphql.org/andimarek/date-time.html',
-  serialize: (value) => (value instanceof Date ? value : new Date(value * 1000)).toISOString(),
+  serialize: (value) => (value instanceof Date ? value.toISOString() : timeOf(value)),
   parseValue: (value) => {
     const time = typeof value === 'string' && ISO_8601.test(value) ? Date.parse(value) : NaN
     if (Number.isNaN(time)) {
@@ -21,6 +22,19 @@ builder.scalarType('DateTime', {
     return time / 1000
   },
 })
+
+/** Times as they were written before: writing one costs as much as ten other fields, and pages come again. */
+const TIMES = new Map<Seconds, string>()
+
+function timeOf(seconds: Seconds): string {
+  let text = TIMES.get(seconds)
+  if (text === undefined) {
+    text = new Date(seconds * 1000).toISOString()
+    if (TIMES.size >= 20_000) TIMES.clear()
+    TIMES.set(seconds, text)
+  }
+  return text
+}
 
 const ISO_8601 = /^\d{4}-\d{2}-\d{2}([Tt]\d{2}:\d{2}(:\d{2}(\.\d+)?)?([Zz]|[+-]\d{2}:?\d{2}))?$/
 

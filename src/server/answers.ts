@@ -29,7 +29,8 @@ export const identityKey: RightsKey = (user) => {
 const identityKeys = new WeakMap<User, string>()
 
 interface Kept {
-  readonly body: Buffer
+  /** Absent until the same question was asked twice with nothing changed between. */
+  body: Buffer | undefined
   readonly reads: Pick<Reads, 'unchanged'>
 }
 
@@ -50,18 +51,23 @@ export class Answers {
   /** The bytes of an answer that would be the same now. */
   get(key: string): Buffer | undefined {
     const kept = this.#kept.get(key)
-    if (!kept) return undefined
-    if (kept.reads.unchanged()) return kept.body
-    this.#kept.delete(key)
-    return undefined
+    return kept?.body && kept.reads.unchanged() ? kept.body : undefined
   }
 
-  keep(key: string, body: Buffer, reads: Pick<Reads, 'unchanged' | 'volatile'>): void {
-    if (reads.volatile) return
-    this.#kept.set(key, { body, reads }, body.length + key.length * 2 + OVERHEAD)
+  /**
+   * Offers an answer; gives it as bytes if they are kept. An answer is kept when its question comes the
+   * second time while what it was answered from stays the same: of what changes faster than it is asked
+   * for, the bytes would never be used.
+   */
+  offer(key: string, text: string, reads: Pick<Reads, 'unchanged' | 'volatile'>): Buffer | string {
+    if (reads.volatile) return text
+    const seen = this.#kept.get(key)?.reads.unchanged() ?? false
+    const body = seen ? Buffer.from(text) : undefined
+    this.#kept.set(key, { body, reads }, (body?.length ?? 0) + key.length * 2 + OVERHEAD)
     // An outdated answer holds on to tables that may be gone: let the oldest go as soon as it is one.
     const oldest = this.#kept.oldest()
     if (oldest && !oldest[1].reads.unchanged()) this.#kept.delete(oldest[0])
+    return body ?? text
   }
 
   clear(): void {

@@ -8,6 +8,8 @@
  *   variables, with what is left out cut out of the document.
  * - Arguments are coerced by graphql-js's `getArgumentValues` per request, literals and defaults included;
  *   the compiled code receives each as a ready value.
+ * - Leaves of built-in types are passed on as they are, and then checked to be what they have to be: a
+ *   string for String, a name for an enum (`leaf-check.ts`). Serializing each cost as much as all the rest.
  * - It only ever runs synchronously. A resolver that returns a promise, any error, any exception: its
  *   work is dropped and the caller asks `execute`, whose answer counts. Queries have no side effects, and
  *   live reads are shared through the request's loaders, so asking twice is safe.
@@ -23,6 +25,7 @@ import {
   GraphQLScalarType,
   isAbstractType,
   isCompositeType,
+  isEnumType,
   isLeafType,
   isObjectType,
   Kind,
@@ -41,6 +44,7 @@ import {
 } from 'graphql'
 import { compileQuery, isCompiledQuery } from 'graphql-jit'
 import { condition } from './cost.ts'
+import { leafCheck } from './leaf-check.ts'
 
 /** Coerced variables, as graphql-js passes them on. */
 export type VariableValues = NonNullable<ReturnType<typeof getVariableValues>['variableValues']>
@@ -78,6 +82,9 @@ export function ineligible(
         if (!field) return 'a field that is not there'
         if (!sameArguments(schema, parent, field)) return 'an interface whose types differ in arguments'
         const type = getNamedType(field.type)
+        if (isEnumType(type) && type.getValues().some(({ name, value }) => name !== value)) {
+          return 'an enum whose values are not its names'
+        }
         if (!selection.selectionSet || !isCompositeType(type)) continue
         for (const possible of isAbstractType(type) ? schema.getPossibleTypes(type) : [type]) {
           problem ??= check(possible, selection.selectionSet)
@@ -162,10 +169,12 @@ export function compile(
   const document = plain.of(fragments, operation)
   const compiled = compileQuery(plainSchema(schema), document, undefined, {
     disablingCapturingStackErrors: true,
+    disableLeafSerialization: true,
   })
   if (!isCompiledQuery(compiled)) return undefined
   const { query } = compiled
   const { sites } = plain
+  const leavesAreGood = leafCheck(schema, document)
   let waits = false
 
   return {
@@ -186,7 +195,7 @@ export function compile(
           return undefined
         }
         const { data, errors } = result as { data?: Record<string, unknown>; errors?: readonly unknown[] }
-        if (!errors) return data
+        if (!errors) return data && leavesAreGood(data) ? data : undefined
         // jit keeps no original error apart from what it reports; the guard's is enough to know.
         waits = errors.some((error) => (error as { originalError?: unknown }).originalError instanceof Waits)
         return undefined

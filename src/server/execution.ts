@@ -115,10 +115,9 @@ export class Executor {
     const finish = (result: ExecutionResult): Answer => {
       try {
         if (!('data' in result)) return refuse(result.errors ?? [])
-        if (!isQuery || result.errors) return { body: JSON.stringify(result), refused: false }
-        const body = Buffer.from(JSON.stringify(result))
-        this.#answers.keep(key, body, context.fleet.reads)
-        return { body, refused: false }
+        const text = JSON.stringify(result)
+        const keep = isQuery && !result.errors
+        return { body: keep ? this.#answers.offer(key, text, context.fleet.reads) : text, refused: false }
       } catch (error) {
         return failed(error, this.#logger)
       }

@@ -10,6 +10,7 @@ import {
   isCompositeType,
   isEnumType,
   isInputObjectType,
+  isLeafType,
   isListType,
   isNonNullType,
   isRequiredArgument,
@@ -30,7 +31,7 @@ export interface RandomQuery {
 export interface RandomOptions {
   /** JSON values for scalars of the schema's own, by name. */
   readonly scalars?: Readonly<Record<string, readonly unknown[]>>
-  /** Values for arguments and input fields that need one of a few, by `name` of the argument. */
+  /** Values for arguments and input fields of leaf types that need one of a few, by their name. */
   readonly named?: Readonly<Record<string, readonly unknown[]>>
   readonly depth?: number
   /** `Type.field` that is never selected. */
@@ -175,7 +176,7 @@ class Generator {
     if (!isNonNullType(type) && this.#chance(0.1)) return null
     const inner = getNullableType(type)
     const named = this.#options.named?.[name]
-    if (named) return this.#pick(named)
+    if (named && isLeafType(inner)) return this.#pick(named)
     if (isListType(inner)) {
       const count = Math.floor(this.#random() * 3)
       return Array.from({ length: count }, () => this.#value(inner.ofType, depth - 1, name))

@@ -58,6 +58,8 @@ const Mood = new GraphQLEnumType({
   values: { CALM: { value: 0 }, HUNGRY: { value: 1 }, ASLEEP: { value: 2 } },
 })
 
+const Size = new GraphQLEnumType({ name: 'Size', values: { SMALL: {}, LARGE: {} } })
+
 const Day = new GraphQLScalarType<Date, string>({
   name: 'Day',
   serialize: (value) => (value as Date).toISOString().slice(0, 10),
@@ -125,6 +127,13 @@ const animalFields = () => ({
   age: { type: new GraphQLNonNull(GraphQLInt) },
   weight: { type: GraphQLFloat, resolve: (animal: Animal) => animal.age * 1.5 },
   mood: { type: new GraphQLNonNull(Mood) },
+  size: { type: Size, resolve: (animal: Animal) => (animal.age > 3 ? 'LARGE' : 'SMALL') },
+  sizes: {
+    type: new GraphQLList(Size),
+    resolve: (animal: Animal) => ['SMALL', null, 'LARGE'].slice(animal.age),
+  },
+  /** Right only once it is serialized. */
+  loose: { type: GraphQLString, resolve: (animal: Animal) => (animal.age === 1 ? 1 : 'one') },
   born: { type: new GraphQLNonNull(Day) },
   tags: { type: new GraphQLNonNull(new GraphQLList(new GraphQLNonNull(GraphQLString))) },
   friends: {
@@ -240,6 +249,8 @@ const Query: GraphQLObjectType = new GraphQLObjectType({
       },
       resolve: (_source, args) => JSON.stringify(args, Object.keys(flatten(args)).sort()),
     },
+    newSize: { type: Size, resolve: () => 'MEDIUM' },
+    notANumber: { type: GraphQLFloat, resolve: () => NaN },
     tooBig: { type: GraphQLInt, resolve: () => 2 ** 40 },
     self: { type: new GraphQLNonNull(Query), resolve: () => ({}) },
     /** Never answers by itself. */
