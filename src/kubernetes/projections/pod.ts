@@ -5,7 +5,7 @@
  * its prototype: to copy one, use `toJSON`, not a spread.
  */
 import { globalId } from '../kinds.ts'
-import { Interner } from '../interner.ts'
+import { Interner, type Interned } from '../interner.ts'
 import type {
   Condition,
   Container,
@@ -30,7 +30,7 @@ import {
   type Json,
 } from './fields.ts'
 import { podResources, podResourcesKey } from './pod-resources.ts'
-import { podStatus } from './pod-status.ts'
+import { podStatus, type PodStatus } from './pod-status.ts'
 import {
   conditionStatus,
   shareContainers,
@@ -106,76 +106,8 @@ class Pod implements PodRow {
     const metadata = record(object['metadata'])
     const spec = record(object['spec'])
     const status = record(object['status'])
-    const printed = podStatus(metadata, spec, status)
-    const containers = shareContainers(spec)
-    const volumes = shareVolumes(spec)
-
-    const rawConditions = list(status['conditions'])
-    const times: (Seconds | null)[] = Array.from(
-      { length: containers.value.length * 2 + rawConditions.length },
-      () => null,
-    )
-    const phase = oneOf(status['phase'], PHASES, 'Unknown')
-    const reason = textOrNull(status['reason'])
-    const message = textOrNull(status['message'])
-    let key = `${containers.id}|${volumes.id}|${phase}|${printed.status}|${printed.restarts}|${printed.readyContainers}|${text(status['qosClass'])}|${text(spec['serviceAccountName'])}|${text(spec['priorityClassName'])}|${reason}|${message}|${podResourcesKey(spec, containers.value, status)}`
-
-    let ready = false
-    const conditions: ConditionShape[] = []
-    let at = containers.value.length * 2
-    for (const item of rawConditions) {
-      const condition = conditionShape(record(item))
-      if (condition.type === 'Ready') ready = condition.status === 'True'
-      conditions.push(condition)
-      times[at++] = seconds(record(item)['lastTransitionTime'])
-      key += `|${condition.type}=${condition.status}=${condition.reason}=${condition.message}`
-    }
-
-    const statuses: (StatusShape | null)[] = []
-    const rawStatuses = list(status['containerStatuses'])
-    const rawInitStatuses = list(status['initContainerStatuses'])
-    for (const [index, container] of containers.value.entries()) {
-      const raw = statusOf(container.type === 'MAIN' ? rawStatuses : rawInitStatuses, container.name)
-      if (!raw) {
-        statuses.push(null)
-        key += '|-'
-        continue
-      }
-      const shape = statusShape(raw)
-      statuses.push(shape)
-      key += `|${shape.ready}${shape.started}${shape.restartCount}${shape.state}=${shape.reason}=${shape.message}=${shape.exitCode}=${shape.lastReason}=${shape.lastExitCode}`
-      times[index * 2] = since(raw)
-      times[index * 2 + 1] = seconds(record(record(raw['lastState'])['terminated'])['finishedAt'])
-    }
-
-    const state =
-      states.find(key) ??
-      states.add(
-        key,
-        Object.freeze({
-          phase,
-          status: shareText(printed.status),
-          reason: shareTextOrNull(reason),
-          message,
-          ready,
-          readyContainers: printed.readyContainers,
-          restarts: printed.restarts,
-          qosClass: shareTextOrNull(status['qosClass']),
-          serviceAccountName: shareText(spec['serviceAccountName']),
-          priorityClassName: shareTextOrNull(spec['priorityClassName']),
-          specs: containers.value,
-          statuses: Object.freeze(statuses),
-          volumes: volumes.value,
-          conditions: Object.freeze(conditions),
-          images: shareList(Array.from(new Set(containers.value.map(({ image }) => image)))),
-          runningImages: shareList(
-            containers.value.flatMap(({ image }, index) =>
-              statuses[index]?.state === 'RUNNING' ? [image] : [],
-            ),
-          ),
-          ...podResources(spec, containers.value, status),
-        }),
-      )
+    const parts = partsOf(metadata, spec, status)
+    const key = stateKey(parts)
 
     this.cluster = cluster
     this.namespace = shareText(metadata['namespace'])
@@ -192,9 +124,9 @@ class Pod implements PodRow {
     this.podIP = textOrNull(status['podIP'])
     this.hostIP = shareTextOrNull(status['hostIP'])
     this.startTime = seconds(status['startTime'])
-    this.lastRestartAt = printed.lastRestartAt
-    this.state = state.value
-    this.times = times
+    this.lastRestartAt = parts.printed.lastRestartAt
+    this.state = (states.find(key) ?? states.add(key, makeState(parts))).value
+    this.times = timesOf(parts)
   }
 
   get kind(): 'Pod' {
@@ -355,13 +287,100 @@ export function projectPod(object: unknown, cluster: string): PodRow {
 
 const PHASES = new Set(['Pending', 'Running', 'Succeeded', 'Failed', 'Unknown'] as const)
 
-function conditionShape(raw: Json): ConditionShape {
+/** A pod's JSON, taken apart as far as every use of it needs. */
+interface Parts {
+  readonly spec: Json
+  readonly status: Json
+  readonly printed: PodStatus
+  readonly containers: Interned<readonly ContainerSpec[]>
+  readonly volumes: Interned<readonly Volume[]>
+  /** Beside the containers. */
+  readonly statuses: readonly (Json | undefined)[]
+  readonly conditions: readonly Json[]
+}
+
+function partsOf(metadata: Json, spec: Json, status: Json): Parts {
+  const containers = shareContainers(spec)
+  const main = list(status['containerStatuses'])
+  const init = list(status['initContainerStatuses'])
   return {
+    spec,
+    status,
+    printed: podStatus(metadata, spec, status),
+    containers,
+    volumes: shareVolumes(spec),
+    statuses: containers.value.map(({ type, name }) => statusOf(type === 'MAIN' ? main : init, name)),
+    conditions: list(status['conditions']).map(record),
+  }
+}
+
+/** Everything that `makeState` reads, and no time. */
+function stateKey({ spec, status, printed, containers, volumes, statuses, conditions }: Parts): string {
+  let key = `${containers.id}|${volumes.id}|${text(status['phase'])}|${printed.status}|${printed.restarts}|${printed.readyContainers}|${text(status['qosClass'])}|${text(spec['serviceAccountName'])}|${text(spec['priorityClassName'])}|${text(status['reason'])}|${text(status['message'])}|${podResourcesKey(spec, containers.value, status)}`
+  for (const condition of conditions) {
+    key += `|${text(condition['type'])}=${text(condition['status'])}=${text(condition['reason'])}=${text(condition['message'])}`
+  }
+  for (const raw of statuses) {
+    if (!raw) {
+      key += '|-'
+      continue
+    }
+    const { state, current, last } = statesOf(raw)
+    key += `|${raw['ready'] === true}${raw['started'] === true}${integer(raw['restartCount'])}${state}=${text(current['reason'])}=${text(current['message'])}=${integer(current['exitCode'])}=${text(last['reason'])}=${integerOrNull(last['exitCode'])}`
+  }
+  return key
+}
+
+function makeState({ spec, status, printed, containers, volumes, statuses, conditions }: Parts): PodState {
+  const shapes = statuses.map((raw) => (raw ? statusShape(raw) : null))
+  const running = shapes.flatMap((shape, index) =>
+    shape?.state === 'RUNNING' ? containers.value[index]!.image : [],
+  )
+  return Object.freeze({
+    phase: oneOf(status['phase'], PHASES, 'Unknown'),
+    status: shareText(printed.status),
+    reason: shareTextOrNull(status['reason']),
+    message: textOrNull(status['message']),
+    ready: conditions.some((condition) => condition['type'] === 'Ready' && condition['status'] === 'True'),
+    readyContainers: printed.readyContainers,
+    restarts: printed.restarts,
+    qosClass: shareTextOrNull(status['qosClass']),
+    serviceAccountName: shareText(spec['serviceAccountName']),
+    priorityClassName: shareTextOrNull(spec['priorityClassName']),
+    specs: containers.value,
+    statuses: Object.freeze(shapes),
+    volumes: volumes.value,
+    conditions: Object.freeze(conditions.map(conditionShape)),
+    images: shareList(Array.from(new Set(containers.value.map(({ image }) => image)))),
+    runningImages: shareList(running),
+    ...podResources(spec, containers.value, status),
+  })
+}
+
+function timesOf({ statuses, conditions }: Parts): Times {
+  // Of the exact length: growing by pushes would leave slack in each of half a million rows.
+  const times: (Seconds | null)[] = []
+  times.length = statuses.length * 2 + conditions.length
+  times.fill(null)
+  let at = 0
+  for (const raw of statuses) {
+    if (raw) {
+      times[at] = since(raw)
+      times[at + 1] = seconds(record(record(raw['lastState'])['terminated'])['finishedAt'])
+    }
+    at += 2
+  }
+  for (const condition of conditions) times[at++] = seconds(condition['lastTransitionTime'])
+  return times
+}
+
+function conditionShape(raw: Json): ConditionShape {
+  return Object.freeze({
     type: shareText(raw['type']),
     status: conditionStatus(raw['status']),
     reason: shareTextOrNull(raw['reason']),
     message: textOrNull(raw['message']),
-  }
+  })
 }
 
 function statusOf(statuses: readonly unknown[], name: string): Json | undefined {
@@ -373,22 +392,27 @@ function statusOf(statuses: readonly unknown[], name: string): Json | undefined 
 }
 
 /** Without any state a container is waiting (API reference, `ContainerState`). */
-function statusShape(raw: Json): StatusShape {
-  const state = record(raw['state'])
+function statesOf(raw: Json): { state: ContainerStatus['state']; current: Json; last: Json } {
+  const { terminated, running, waiting } = record(raw['state'])
   const last = record(record(raw['lastState'])['terminated'])
-  const terminated = isRecord(state['terminated']) ? state['terminated'] : undefined
-  const current = terminated ?? record(state['running'] ?? state['waiting'])
-  return {
+  if (isRecord(terminated)) return { state: 'TERMINATED', current: terminated, last }
+  if (isRecord(running)) return { state: 'RUNNING', current: running, last }
+  return { state: 'WAITING', current: record(waiting), last }
+}
+
+function statusShape(raw: Json): StatusShape {
+  const { state, current, last } = statesOf(raw)
+  return Object.freeze({
     ready: raw['ready'] === true,
     started: raw['started'] === true,
     restartCount: integer(raw['restartCount']),
-    state: terminated ? 'TERMINATED' : isRecord(state['running']) ? 'RUNNING' : 'WAITING',
+    state,
     reason: shareTextOrNull(current['reason']),
     message: textOrNull(current['message']),
-    exitCode: terminated ? integer(terminated['exitCode']) : null,
+    exitCode: state === 'TERMINATED' ? integer(current['exitCode']) : null,
     lastReason: shareTextOrNull(last['reason']),
     lastExitCode: integerOrNull(last['exitCode']),
-  }
+  })
 }
 
 function since(raw: Json): Seconds | null {
