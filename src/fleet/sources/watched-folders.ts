@@ -28,6 +28,9 @@ export class WatchedFolders {
   #looking = false
   #again = false
   #closed = false
+  /** When the next look is due at the latest, events or not. */
+  #latest = 0
+  #hinted = false
 
   /** `look` runs once at `start`, and never twice at a time; it must not reject. */
   constructor(
@@ -56,23 +59,34 @@ export class WatchedFolders {
   readonly #hint = (): void => {
     if (this.#closed) return
     if (this.#looking) this.#again = true
-    else this.#schedule(this.#debounceMs)
+    else this.#settle()
+  }
+
+  /** Waits until it is quiet, but not for ever: something may always be writing in the folder. */
+  #settle(): void {
+    const now = this.#clock.now()
+    if (!this.#hinted) this.#latest = Math.min(this.#latest, now + 10 * this.#debounceMs)
+    this.#hinted = true
+    this.#schedule(Math.min(this.#debounceMs, this.#latest - now))
   }
 
   #schedule(ms: number): void {
     this.#cancelTimer()
-    if (!this.#closed) this.#cancelTimer = this.#clock.after(ms, () => void this.#turn())
+    if (!this.#closed) this.#cancelTimer = this.#clock.after(Math.max(0, ms), () => void this.#turn())
   }
 
   async #turn(): Promise<void> {
     if (this.#closed || this.#looking) return
     this.#looking = true
     this.#again = false
+    this.#hinted = false
     // First watch, then look: what changes in between is seen by one of the two.
     await this.#watch()
     if (!this.#closed) await this.#look()
     this.#looking = false
-    this.#schedule(this.#again ? this.#debounceMs : this.#pollMs)
+    this.#latest = this.#clock.now() + this.#pollMs
+    if (this.#again) this.#settle()
+    else this.#schedule(this.#pollMs)
   }
 
   async #watch(): Promise<void> {
