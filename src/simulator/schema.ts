@@ -300,6 +300,7 @@ function decodeValue(
       )
     case 'map': {
       if (!isObject(value)) throw wrong(`map[string]${goType(type.values)}`)
+      if (quantityMaps.has(`${model}.${name}`)) return quantitiesIn(value)
       const entries = Object.entries(value).filter(([, inner]) => inner !== null || type.values.is === 'any')
       return Object.fromEntries(
         entries.map(([key, inner]) => [
@@ -314,6 +315,23 @@ function decodeValue(
     case 'any':
       return value
   }
+}
+
+const quantity = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[KMGTPE]i|[numkMGTPE]|[eE][+-]?\d+)?$/
+
+/** Quantities are kept as they were written, numbers as text. */
+function quantitiesIn(value: JsonObject): JsonObject {
+  return Object.fromEntries(
+    Object.entries(value).map(([key, inner]) => {
+      const text = typeof inner === 'number' ? String(inner) : inner
+      if (typeof text !== 'string' || !quantity.test(text)) {
+        throw new DecodeError(
+          "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'",
+        )
+      }
+      return [key, text]
+    }),
+  )
 }
 
 const quantityFields = new Set(['averageValue', 'value', 'sizeLimit', 'divisor'])
