@@ -38,6 +38,13 @@ function withImage(filter: TextFilterInput | null | undefined): readonly Conditi
   return filter.equals == null ? [where(matches)] : [indexed('image', filter.equals, matches)]
 }
 
+/** Pods that wait for a node are in no index. */
+function onNode(name: string | null | undefined): readonly Condition<PodRow>[] {
+  if (name == null) return []
+  const test = (row: PodRow) => row.nodeName === name
+  return [name === '' ? where(test) : indexed('node', name, test)]
+}
+
 export const podList = defineList({
   name: 'Pod',
   plural: 'pods',
@@ -60,7 +67,7 @@ export const podList = defineList({
     qosClass: t.string({ description: 'Of this class: `Guaranteed`, `Burstable` or `BestEffort`.' }),
   }),
   conditions: ({ phases, statuses, ready, node, image, restartsOver, ip, serviceAccount, qosClass }) => [
-    ...(node == null ? [] : [indexed<PodRow>('node', node, (row) => row.nodeName === node)]),
+    ...onNode(node),
     ...withImage(image),
     ...oneOf<PodRow, string>(phases, (row) => row.phase),
     ...oneOf<PodRow, string>(statuses, (row) => row.status),
