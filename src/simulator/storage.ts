@@ -6,6 +6,7 @@
  * addressed by subtraction; every object is replaced, never changed; indexes are updated in the same step
  * as the objects. Deliberately knows nothing of HTTP, users or field managers.
  */
+import { exceededQuota } from './controllers/quota-usage.ts'
 import { defaultsOf } from './defaults.ts'
 import {
   asArray,
@@ -196,6 +197,8 @@ export class Storage implements Registry {
     const object = defaultsOf(definition, trusted<KubeObject>(draft), undefined, this)
     this.#check(definition, object, undefined, '')
     if (this.get(key, namespace, name) !== undefined) throw alreadyExists(key, name)
+    const overQuota = exceededQuota(this, key, object)
+    if (overQuota !== undefined) throw forbidden(key, name, overQuota)
     const tracked = options.track?.(object, undefined) ?? object
     if (options.dryRun === true) return tracked
     return this.#commit('ADDED', table, tracked, undefined)

@@ -299,7 +299,13 @@ function checkTemplate(
   const template = asObject(spec['template'])
   const podSpec = asObject(template['spec'])
   checkLabels(causes, `${path}.template.labels`, at(template, 'metadata', 'labels'))
-  checkPodSpec(causes, `${path}.template.spec`, podSpec)
+  // The volumes of a StatefulSet's claims are the controller's to add.
+  const claims = asArray(spec['volumeClaimTemplates']).map((claim) => ({
+    name: at(claim, 'metadata', 'name'),
+    emptyDir: {},
+  }))
+  const volumes = [...asArray(podSpec['volumes']), ...claims]
+  checkPodSpec(causes, `${path}.template.spec`, claims.length === 0 ? podSpec : { ...podSpec, volumes })
   const policy = podSpec['restartPolicy']
   if (typeof policy === 'string' && !restartPolicies.includes(policy)) {
     causes.unsupported(`${path}.template.spec.restartPolicy`, policy, restartPolicies)
