@@ -11,6 +11,8 @@ import { manifestOf, type Manifest } from './manifest.ts'
 export interface Loaders {
   /** By the global ID of an object in memory. */
   readonly manifest: DataLoader<string, Manifest>
+  /** Does what a key stands for once: the same question twice, or an answer made twice, costs one read. */
+  once<T>(key: string, read: () => Promise<T>): Promise<T>
 }
 
 /** Live GETs in flight to one cluster for one request. */
@@ -22,7 +24,13 @@ export function createLoaders(fleet: AuthorizedFleet, signal?: AbortSignal): Loa
     if (!reference || reference.kind === 'Cluster') throw new TypeError(`${id} is not the ID of an object.`)
     return manifestOf(() => fleet.live(reference, signal), reference.kind)
   }
+  const reads = new Map<string, Promise<unknown>>()
   return {
+    once: <T>(key: string, read: () => Promise<T>) => {
+      let promise = reads.get(key) as Promise<T> | undefined
+      if (!promise) reads.set(key, (promise = read()))
+      return promise
+    },
     manifest: new DataLoader(async (ids) => {
       const groups = Map.groupBy(ids.keys(), (index) => parseGlobalId(ids[index]!)?.cluster)
       const results: (Manifest | Error)[] = []

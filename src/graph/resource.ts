@@ -127,7 +127,9 @@ builder.queryField('resource', (t) =>
       const cluster = context.fleet.cluster(args.cluster)
       if (!cluster) throw unknownCluster(args.cluster, context.fleet.clusters(), 'cluster')
       if (args.name === '') throw badUserInput('"name" is empty.', 'name')
-      return readResource(cluster, args, context)
+      return context.loaders.once(`resource ${JSON.stringify(args)}`, () =>
+        readResource(cluster, args, context),
+      )
     },
   }),
 )
@@ -395,7 +397,10 @@ builder.queryField('resources', (t) =>
         labelSelectorOf(question.filter.labelSelector, 'filter.labelSelector')
       }
       const clusters = clustersOf(filter, context)
-      return readPage(question, clusters, window.after, window.first ?? DEFAULT_PAGE, context)
+      const size = window.first ?? DEFAULT_PAGE
+      return context.loaders.once(`resources ${JSON.stringify([question, window])}`, () =>
+        readPage(question, clusters, window.after, size, context),
+      )
     },
   }),
 )

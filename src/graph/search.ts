@@ -268,7 +268,10 @@ builder.queryField('search', (t) =>
         ? Array.from(new Set(kinds)).sort((a, b) => (order.indexOf(a) >>> 0) - (order.indexOf(b) >>> 0))
         : order
       const namespaces = filter?.namespaces ? new Set(filter.namespaces) : undefined
-      return search(wanted, limit, asked, clustersOf(filter, context), namespaces, context)
+      const clusters = clustersOf(filter, context)
+      return context.loaders.once(`search ${JSON.stringify([wanted, limit, asked, filter])}`, () =>
+        search(wanted, limit, asked, clusters, namespaces, context),
+      )
     },
   }),
 )
