@@ -370,7 +370,11 @@ export function applyConfiguration({ live, applied, writer, force }: ApplyReques
 
   const before = entries.find(own)
   const othersFields = others.reduce<FieldSet>((all, one) => all.union(one.fields), new Set())
-  const pruned = prune(merged, before === undefined ? [] : [...without(before.fields, fields)], othersFields)
+  const pruned = prune(
+    merged,
+    before === undefined ? [] : [...without(before.fields, fields)],
+    othersFields.union(fields),
+  )
   const kept = others.map((one) => ({ ...one, fields: without(one.fields, force ? changed : new Set()) }))
   const unchangedTime = before !== undefined && equal([...before.fields].sort(), [...fields].sort())
   const next = { ...entry, time: unchangedTime ? before.time : writer.time }
@@ -425,13 +429,13 @@ function mergeValue(type: FieldType, field: Field | undefined, live: unknown, ap
   return result
 }
 
-/** Removes what the applier owned before and no longer names, unless somebody else owns it or a part of it. */
-function prune(object: JsonObject, paths: readonly string[], others: FieldSet): JsonObject {
+/** Removes what the applier owned before and no longer names, unless somebody owns it or a part of it. */
+function prune(object: JsonObject, paths: readonly string[], kept: FieldSet): JsonObject {
   let result: unknown = object
   // Outermost first: an item that goes takes its fields along.
   for (const path of [...paths].sort((a, b) => a.length - b.length)) {
     const inside = `${path}${separator}`
-    if (others.has(path) || [...others].some((other) => other.startsWith(inside))) continue
+    if (kept.has(path) || [...kept].some((other) => other.startsWith(inside))) continue
     result = removeAt(result, path.split(separator))
   }
   return asObject(result)

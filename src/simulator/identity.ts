@@ -3,7 +3,6 @@
  * impersonation, which needs the right to it (Kubernetes documentation, "User impersonation").
  */
 import { createHmac } from 'node:crypto'
-import type { IncomingHttpHeaders } from 'node:http'
 import { serviceAccountUser, type Authorizer, type UserInfo } from './authorization.ts'
 import type { KubeObject } from './registry.ts'
 import { StatusError, unauthorized } from './status-error.ts'
@@ -91,9 +90,12 @@ export class Identities {
     return issued.user
   }
 
-  /** Throws 401 for a bad token, 403 for impersonation without the right. */
-  authenticate(headers: IncomingHttpHeaders): UserInfo {
-    const { authorization } = headers
+  /**
+   * Throws 401 for a bad token, 403 for impersonation without the right. Takes `headersDistinct`: joined
+   * headers cannot tell the groups `a` and `b` from the one group `a, b`.
+   */
+  authenticate(headers: NodeJS.Dict<string[]>): UserInfo {
+    const authorization = headers['authorization']?.[0]
     let user = anonymous
     if (authorization !== undefined) {
       const match = /^bearer\s+(\S+)$/i.exec(authorization)
@@ -104,10 +106,10 @@ export class Identities {
     return this.#impersonate(user, headers)
   }
 
-  #impersonate(user: UserInfo, headers: IncomingHttpHeaders): UserInfo {
-    const name = headers['impersonate-user']
+  #impersonate(user: UserInfo, headers: NodeJS.Dict<string[]>): UserInfo {
+    const name = valuesOf(headers['impersonate-user'])[0]
     const groups = valuesOf(headers['impersonate-group'])
-    const uid = headers['impersonate-uid']
+    const uid = valuesOf(headers['impersonate-uid'])[0]
     const extra: Record<string, readonly string[]> = {}
     for (const [header, value] of Object.entries(headers)) {
       if (header.startsWith('impersonate-extra-')) {
@@ -160,10 +162,9 @@ export class Identities {
   }
 }
 
-function valuesOf(header: string | readonly string[] | undefined): readonly string[] {
-  if (header === undefined) return []
-  // Node joins repeated headers with ", ", which no group or extra value of ours contains.
-  return typeof header === 'string' ? header.split(', ') : header
+/** Header values are UTF-8 to Kubernetes; Node reads them byte by byte. */
+function valuesOf(header: readonly string[] | undefined): readonly string[] {
+  return (header ?? []).map((value) => Buffer.from(value, 'latin1').toString())
 }
 
 /** The authorizer's 403, in the API server's words. */

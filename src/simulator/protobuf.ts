@@ -22,8 +22,8 @@ const messages = new Map<string, Message>()
 function messageOf(model: string): Message | undefined {
   if (messages.size === 0) {
     for (const line of protobufFields.trim().split('\n')) {
-      const space = line.indexOf(' ')
-      messages.set(line.slice(0, space), parseMessage(line.slice(space + 1)).message)
+      const [model = '', , ...fields] = line.split(' ')
+      messages.set(model, parseMessage(fields.join(' ')).message)
     }
   }
   return messages.get(model)

@@ -165,7 +165,7 @@ export class Rest {
     }
     const input: KubeObjectInput = {
       ...stripped(served, object),
-      metadata: { ...withoutManaged(metadata), ...(namespace === undefined ? {} : { namespace }) },
+      metadata: { ...withoutServerFields(metadata), ...(namespace === undefined ? {} : { namespace }) },
     }
     const created = this.#storage.create(served.definition, input, this.#options(call))
     this.reply(call, 201, created, warnings)
@@ -187,6 +187,13 @@ export class Rest {
       return
     }
     const { served } = call
+    if (!patchTypes(served).includes(type)) throw unsupportedMediaType(patchTypes(served))
+    if (call.query.get('force') !== null) {
+      const message = 'Forbidden: may not be specified for non-apply patch'
+      throw invalid('meta.k8s.io', 'PatchOptions', '', [
+        { reason: 'FieldValueForbidden', message, field: 'force' },
+      ])
+    }
     const live = this.find(call)
     const { object, warnings } = patched(call, live, type)
     const input = { ...object, metadata: { ...object.metadata, name: live.metadata.name } }
@@ -442,8 +449,15 @@ function stripped(served: ServedResource, object: KubeObjectInput, subresource =
   return withKey(object, 'status', undefined)
 }
 
-function withoutManaged(metadata: KubeObjectInput['metadata']): KubeObjectInput['metadata'] {
-  const { managedFields: _managedFields, ...rest } = metadata
+/** Without what only the server says. */
+function withoutServerFields(metadata: KubeObjectInput['metadata']): KubeObjectInput['metadata'] {
+  const {
+    managedFields: _managed,
+    creationTimestamp: _created,
+    uid: _uid,
+    generation: _generation,
+    ...rest
+  } = metadata
   return rest
 }
 
@@ -474,7 +488,16 @@ function conflictOfUid(served: ServedResource, name: string): Error {
   )
 }
 
-/** The live object with a patch on it, decoded. Throws 400, 415, 422. */
+function patchTypes({ model }: ServedResource): readonly string[] {
+  return [
+    'application/json-patch+json',
+    'application/merge-patch+json',
+    ...(model === undefined ? [] : ['application/strategic-merge-patch+json']),
+    'application/apply-patch+yaml',
+  ]
+}
+
+/** The live object with a patch on it, decoded. Throws 400, 422. */
 function patched(call: ResourceCall, live: KubeObject, type: string): Incoming {
   const { served } = call
   const shown = toView(served, live)
@@ -482,16 +505,9 @@ function patched(call: ResourceCall, live: KubeObject, type: string): Incoming {
   let value: unknown
   if (type === 'application/json-patch+json') value = jsonPatch(trusted(shown), patch)
   else if (type === 'application/merge-patch+json') value = mergePatch(shown, patch)
-  else if (type === 'application/strategic-merge-patch+json' && served.model !== undefined) {
+  else if (served.model !== undefined) {
     if (!isObject(patch)) throw badRequest('error decoding patch: a strategic merge patch must be an object')
     value = strategicPatch(served.model, trusted(shown), patch)
-  } else {
-    throw unsupportedMediaType([
-      'application/json-patch+json',
-      'application/merge-patch+json',
-      ...(served.model === undefined ? [] : ['application/strategic-merge-patch+json']),
-      'application/apply-patch+yaml',
-    ])
   }
   if (!isObject(value)) throw badRequest('the patch does not leave an object')
   const incoming = decoded(call, value)

@@ -159,7 +159,7 @@ export class ApiServer {
     this.requests[counted] = (this.requests[counted] ?? 0) + 1
     const fault = await this.intercept?.(request, path)
     if (fault !== undefined) throw fault
-    const user = this.identities.authenticate(request.headers)
+    const user = this.identities.authenticate(request.headersDistinct)
     if (route === undefined) {
       this.#authorizePath(user, request, path)
       this.#serveDocument(request, response, path)
@@ -211,7 +211,11 @@ export class ApiServer {
     if (!served.definition.namespaced && namespace !== undefined) throw noSuchPath()
     const needsPlace =
       served.definition.namespaced && namespace === undefined && (name !== '' || verb === 'create')
-    if (needsPlace || (verb === 'deletecollection' && !served.verbs.includes(verb))) throw methodNotAllowed()
+    const misplaced =
+      (verb === 'create' && name !== '' && subresource === '') ||
+      ((verb === 'update' || verb === 'patch') && name === '')
+    if (misplaced || needsPlace || (verb === 'deletecollection' && !served.verbs.includes(verb)))
+      throw methodNotAllowed()
     const hasBody = verb !== 'get' && verb !== 'list' && verb !== 'watch'
     const body = hasBody ? await readBody(request) : Buffer.alloc(0)
     const call: ResourceCall = {

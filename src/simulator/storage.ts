@@ -75,6 +75,8 @@ interface Table {
   count: number
 }
 
+/** Namespaces that every cluster keeps. */
+const permanent = new Set(['default', 'kube-system', 'kube-public'])
 const podsKey: ResourceKey = { group: '', resource: 'pods' }
 const namespacesKey: ResourceKey = { group: '', resource: 'namespaces' }
 
@@ -252,6 +254,9 @@ export class Storage implements Registry {
     const current = this.get(key, namespace, name)
     if (current === undefined) throw notFound(key, name)
     checkPreconditions(key, current, options)
+    if (keyOf(key) === '/namespaces' && permanent.has(name)) {
+      throw forbidden(key, name, 'this namespace may not be deleted')
+    }
     const grace = gracePeriod(key, current, options)
     const finalizers = finalizersAfter(current, options, table.definition)
     const waits = finalizers.length > 0 || asArray(at(current, 'spec', 'finalizers')).length > 0

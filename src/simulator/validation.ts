@@ -155,6 +155,18 @@ function checkMetadata(causes: Causes, definition: ResourceDefinition, { metadat
   }
 }
 
+function checkFinalizers(causes: Causes, { metadata }: KubeObject, previous: KubeObject | undefined): void {
+  if (previous?.metadata.deletionTimestamp === undefined) return
+  const before = previous.metadata.finalizers ?? []
+  const added = (metadata.finalizers ?? []).filter((finalizer) => !before.includes(finalizer))
+  if (added.length === 0) return
+  const list = added.map((finalizer) => `"${finalizer}"`).join(', ')
+  causes.forbidden(
+    'metadata.finalizers',
+    `no new finalizers can be added if the object is being deleted, found new finalizers []string{${list}}`,
+  )
+}
+
 function checkPort(causes: Causes, field: string, value: unknown): void {
   const port = asNumber(value) ?? 0
   if (port < 1 || port > 65_535) causes.invalid(field, port, 'must be between 1 and 65535, inclusive')
@@ -773,6 +785,7 @@ export function validate(
     metadata.ownerReferences !== previous.metadata.ownerReferences
   ) {
     checkMetadata(causes, definition, object)
+    checkFinalizers(causes, object, previous)
   }
   const id = keyOf(definition)
   const checkSpec = specChecks[id]
