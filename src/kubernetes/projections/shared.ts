@@ -116,11 +116,16 @@ export function shareQuantity(value: unknown): Quantity | null {
   return quantities.add(key, quantity && Object.freeze(quantity)).value
 }
 
+/** A quantity's text, for a key. */
+function scalar(value: unknown): string {
+  return typeof value === 'string' || typeof value === 'number' ? String(value) : ''
+}
+
 /** A `ResourceList`. */
 export function shareAmounts(value: unknown): ResourceAmounts {
   if (!isRecord(value)) return NO_AMOUNTS
   let key = ''
-  for (const name in value) key += name + SEPARATOR + String(value[name]) + SEPARATOR
+  for (const name in value) key += name + SEPARATOR + scalar(value[name]) + SEPARATOR
   if (key === '') return NO_AMOUNTS
   const found = amounts.find(key)
   if (found) return found.value
@@ -163,8 +168,8 @@ function containerKey(container: Json, type: ContainerSpec['type']): string {
   }
   const resources = record(container['resources'])
   for (const side of ['requests', 'limits'] as const) {
-    const list = record(resources[side])
-    for (const name in list) key += `${SEPARATOR}${side}${name}=${String(list[name])}`
+    const amounts = record(resources[side])
+    for (const name in amounts) key += `${SEPARATOR}${side}${name}=${scalar(amounts[name])}`
   }
   for (const item of list(container['volumeMounts'])) {
     const mount = record(item)
