@@ -208,3 +208,15 @@ export function isSettled({ openedAt, heard }: Stream, { now }: Moment): boolean
 }
 
 /** Spread, so that the watches of one start do not end in one instant. */
+
+export function drawTimeoutSeconds({ random }: Moment): number {
+  return 300 + Math.floor(random * 300)
+}
+
+export function jittered(ms: number, { random }: Moment): number {
+  return ms * (0.75 + random / 2)
+}
+
+export function step<K extends Kind>(step: Step<K>): Output<K> {
+  return { type: 'Step', step }
+}

@@ -27,12 +27,14 @@
  */
 import type { Kind, Rows } from '../kubernetes/rows.ts'
 import { delayMs, failed, isTroubled, NO_FAILURES } from './backoff.ts'
-import type { FeedProblem, Step } from './feed.ts'
+import type { FeedProblem } from './feed.ts'
 import {
   asked,
   deadline,
+  drawTimeoutSeconds,
   heard,
   isSettled,
+  jittered,
   opened,
   FORBIDDEN_AGAIN_MS,
   GIVEN_UP_FIRST_MS,
@@ -48,6 +50,7 @@ import {
   type ReflectorState,
   type Result,
   STREAM_AGAIN_MS,
+  step,
   STREAM_FAILURES,
   WATCH_AGAIN_MS,
 } from './reflector-state.ts'
@@ -427,13 +430,24 @@ function onWatchFailed<K extends Kind>(
   if (isStatus(failure, 404)) return retry(state, failure, 'BEGIN', moment)
   // The server rejects our version as such: it is of another life of the cluster.
   if (isStatus(failure, 400, 422)) return retry({ ...state, unavailable: true }, failure, 'BEGIN', moment)
-  // A connection that breaks in the middle of a good life is no news (load balancers do it): resume at
-  // once and say nothing. If that fails too, it is.
-  const broken = failure.kind === 'TRANSPORT' && isSettled(phase.stream, moment)
-  if (broken && !state.clusterDown && !isTroubled(state.backoff, moment.now)) {
-    return watch({ ...state, backoff: failed(state.backoff, moment.now) }, moment)
+  if (failure.kind === 'TRANSPORT' && isSettled(phase.stream, moment)) {
+    return onBroken(state, failure, moment)
   }
   return retry(state, failure, 'WATCH', moment)
+}
+
+/**
+ * A connection that breaks in the middle of a good life is no news (load balancers do it): the watch is
+ * resumed at once, and nothing is said. Soon after another failure it is news, but the server did
+ * serve us in between: the wait does not grow.
+ */
+function onBroken<K extends Kind>(state: ReflectorState<K>, failure: Failure, moment: Moment): Result<K> {
+  const { backoff, clusterDown } = state
+  if (!clusterDown && !isTroubled(backoff, moment.now)) {
+    return watch({ ...state, backoff: failed(backoff, moment.now) }, moment)
+  }
+  const served = { ...backoff, attempts: Math.min(backoff.attempts, 1) }
+  return retry({ ...state, backoff: served }, failure, 'WATCH', moment)
 }
 
 /** The server has lost our version, or never had it: only its most recent state will do. */
@@ -579,18 +593,6 @@ function sayUp<K extends Kind>([state, outputs]: Result<K>, first = false): Resu
   if (state.problem === null) return [state, outputs]
   const up = step<K>({ type: 'Up' })
   return [{ ...state, problem: null }, first ? [up, ...outputs] : [...outputs, up]]
-}
-
-function step<K extends Kind>(step: Step<K>): Output<K> {
-  return { type: 'Step', step }
-}
-
-function drawTimeoutSeconds({ random }: Moment): number {
-  return 300 + Math.floor(random * 300)
-}
-
-function jittered(ms: number, { random }: Moment): number {
-  return ms * (0.75 + random / 2)
 }
 
 /** An aggregated API server stays without streaming lists for good. */

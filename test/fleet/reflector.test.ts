@@ -402,6 +402,13 @@ describe('the watch', () => {
     subject.open()
     subject.bookmark('11')
     expect(subject.fail(reset)).toEqual(['Down UNREACHABLE'])
+    for (let i = 0; i < 5; i++) {
+      expect(subject.wakesIn).toBe(800)
+      expect(subject.wake()).toEqual(['watch from "11"'])
+      subject.open()
+      expect(subject.bookmark('11')).toEqual(['Up', 'Bookmark 11'])
+      expect(subject.fail(reset)).toEqual(['Down UNREACHABLE'])
+    }
   })
 
   it('counts a watch as failed that ends within a second without an event', () => {
