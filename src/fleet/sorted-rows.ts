@@ -7,7 +7,7 @@ import type { Row } from '../kubernetes/rows.ts'
 import type { SortedRows } from './table.ts'
 
 /** Negative: the first key is smaller. */
-export function compareKeys(namespaceA: string, nameA: string, namespaceB: string, nameB: string): number {
+function compareKeys(namespaceA: string, nameA: string, namespaceB: string, nameB: string): number {
   if (namespaceA !== namespaceB) return namespaceA < namespaceB ? -1 : 1
   return nameA === nameB ? 0 : nameA < nameB ? -1 : 1
 }

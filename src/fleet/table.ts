@@ -20,7 +20,10 @@ export interface TableStatus {
   readonly resourceVersion: string | null
 }
 
-/** A visible change; `previous` is `null` for ADDED. Never partial: readers see the table after it. */
+/**
+ * A visible change; `previous` is `null` for ADDED. Never partial: readers see the table after it. An
+ * object that was deleted and made anew between two steps is told as DELETED, then ADDED.
+ */
 export interface Change<K extends Kind = Kind> {
   readonly type: 'ADDED' | 'MODIFIED' | 'DELETED'
   readonly row: Rows[K]
@@ -52,7 +55,7 @@ export interface TableReader<K extends Kind = Kind> {
   rows(namespace?: string): SortedRows<Rows[K]>
   /** Rows whose controller has this uid. */
   byOwner(uid: string): SortedRows<Rows[K]>
-  /** Pods on a node; for other kinds: Events by the uid they regard, ReplicaSets… see `store.ts`. */
+  /** Rows under a value of an index; none for a kind that is not indexed by it (`indexes.ts`). */
   byIndex(index: IndexName, value: string): SortedRows<Rows[K]>
   /** Rows that a label selector matches; costs by distinct label sets, not by rows. */
   byLabels(selector: LabelSelector, namespace?: string): SortedRows<Rows[K]>
@@ -65,7 +68,7 @@ export interface TableReader<K extends Kind = Kind> {
 /**
  * Secondary indexes. `node`: Pods by `nodeName`. `regarding`: Events by `regardingUid`. `service`:
  * EndpointSlices by `namespace/serviceName`. `claim`: Pods by `namespace/claimName` of their volumes.
- * `image`: workloads and Pods by a container's image.
+ * `image`: workloads and Pods by a container's image. A value is compared whole, and `''` is none.
  */
 export type IndexName = 'node' | 'regarding' | 'service' | 'claim' | 'image'
 

@@ -127,6 +127,7 @@ class Pod implements PodRow {
     this.lastRestartAt = parts.printed.lastRestartAt
     this.state = (states.find(key) ?? states.add(key, makeState(parts))).value
     this.times = timesOf(parts)
+    Object.freeze(this)
   }
 
   get kind(): 'Pod' {
@@ -371,7 +372,7 @@ function timesOf({ statuses, conditions }: Parts): Times {
     at += 2
   }
   for (const condition of conditions) times[at++] = seconds(condition['lastTransitionTime'])
-  return times
+  return Object.freeze(times)
 }
 
 function conditionShape(raw: Json): ConditionShape {

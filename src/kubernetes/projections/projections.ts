@@ -28,7 +28,7 @@ import {
   projectStatefulSet,
 } from './workloads.ts'
 
-export const PROJECTIONS = {
+const PROJECTIONS = {
   Node: projectNode,
   Namespace: projectNamespace,
   Pod: projectPod,
@@ -50,8 +50,17 @@ export const PROJECTIONS = {
   Event: projectEvent,
 } satisfies { [K in Kind]: Projection<K> }
 
-/** `project('Pod')(object, 'prod-eu')`: the row of one object. Never throws. */
+/** `project('Pod')(object, 'prod-eu')`: the row of one object, deeply frozen. Never throws. */
 export function project<K extends Kind>(kind: K): Projection<K> {
   // The table's type ties each kind to its projection; indexing by a type parameter loses that tie.
-  return PROJECTIONS[kind] as unknown as Projection<K>
+  const projection = PROJECTIONS[kind] as unknown as Projection<K>
+  return (object, cluster) => freeze(projection(object, cluster))
+}
+
+/** What is shared is frozen already, deeply, so a row costs little more than its own fields. */
+function freeze<T>(value: T): T {
+  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value
+  Object.freeze(value)
+  for (const field in value) freeze(value[field])
+  return value
 }

@@ -49,7 +49,7 @@ const selectors = new Interner<LabelSelector>(1 << 14)
 const stringLists = new Interner<readonly string[]>(1 << 13)
 
 export const NO_LABELS: LabelSet = Object.freeze({})
-export const NO_AMOUNTS: ResourceAmounts = Object.freeze({})
+const NO_AMOUNTS: ResourceAmounts = Object.freeze({})
 const NO_MOUNTS: readonly VolumeMount[] = Object.freeze([])
 const NO_PORTS: readonly ContainerPort[] = Object.freeze([])
 

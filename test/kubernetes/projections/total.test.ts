@@ -177,6 +177,16 @@ describe('every projection', () => {
     })
   })
 
+  it.each(ALL_KINDS)('%s makes a row that nobody can change', (kind: Kind) => {
+    const isFrozen = (value: unknown): boolean =>
+      typeof value !== 'object' ||
+      value === null ||
+      (Object.isFrozen(value) && Object.values(value).every(isFrozen))
+    expect(isFrozen(project(kind)(EVERYTHING, 'prod'))).toBe(true)
+    // What a projection gives out must not be the caller's own.
+    expect(Object.isFrozen(EVERYTHING.spec.selector)).toBe(false)
+  })
+
   it.each(ALL_KINDS)('%s leaves the object as it was', (kind: Kind) => {
     fc.assert(
       fc.property(values, (object) => {
