@@ -255,3 +255,17 @@ export function openApiV2(table: ResourceTable, version: string): unknown {
     definitions: schemasOf(resources, v2),
   }
 }
+
+/** The media type in which client-go asks for the second version, and in nothing else. */
+export const openApiV2Protobuf = 'application/com.github.proto-openapi.spec.v2@v1.0+protobuf'
+
+/**
+ * The second version without any path or definition, in the encoding of gnostic's `openapi.v2.Document`:
+ * whoever reads it learns that there is nothing to be learned here, and goes on with built-in types.
+ */
+export function emptyOpenApiV2(version: string): Buffer {
+  const field = (number: number, body: Buffer): Buffer =>
+    Buffer.concat([Buffer.from([(number << 3) | 2, body.length]), body])
+  const info = Buffer.concat([field(1, Buffer.from('Kubernetes')), field(2, Buffer.from(version))])
+  return Buffer.concat([field(1, Buffer.from('2.0')), field(2, info), field(8, Buffer.alloc(0))])
+}

@@ -20,6 +20,7 @@ import {
   writePage,
 } from './listing.ts'
 import { answer, mediaType, objectBody, parseBody, wanted, type Wanted } from './negotiation.ts'
+import { completed } from './custom-resources.ts'
 import { jsonPatch, mergePatch, strategicPatch } from './patch.ts'
 import { rowsTable } from './printers.ts'
 import type { DeleteOptions, KubeObject, KubeObjectInput } from './registry.ts'
@@ -31,6 +32,7 @@ import {
   invalid,
   methodNotAllowed,
   notFound,
+  StatusError,
   unsupportedMediaType,
   type StatusCause,
 } from './status-error.ts'
@@ -161,7 +163,8 @@ export class Rest {
       throw invalid(served.definition.group, served.definition.kind, '', causes)
     }
     if (metadata.resourceVersion !== undefined && metadata.resourceVersion !== '') {
-      throw badRequest('resourceVersion should not be set on objects to be created')
+      // 500 without a reason: the API server never made this a 400.
+      throw new StatusError(500, '', 'resourceVersion should not be set on objects to be created')
     }
     const input: KubeObjectInput = {
       ...stripped(served, object),
@@ -419,10 +422,9 @@ function typed(
   try {
     if (served.model !== undefined) return decode(served.model, value)
     const metadata = decode('V1ObjectMeta', asObject(value['metadata']))
-    return {
-      value: { ...value, metadata: metadata.value },
-      unknown: metadata.unknown.map((text) => text.replace('"', '"metadata.')),
-    }
+    const content = completed(served, { ...value, metadata: metadata.value })
+    const unknown = metadata.unknown.map((text) => text.replace('"', '"metadata.'))
+    return { value: content.value, unknown: [...unknown, ...content.unknown] }
   } catch (error) {
     if (error instanceof DecodeError) throw badRequest(`${what}: ${error.message}`)
     throw error

@@ -13,7 +13,7 @@ import { accessDenied, Identities } from './identity.ts'
 import { pinnedName } from './selectors.ts'
 import type { LogSource } from './logs.ts'
 import { answer, answerError, mediaType, objectBody, readBody } from './negotiation.ts'
-import { openApiV2, openApiV3Document, openApiV3Index } from './openapi.ts'
+import { emptyOpenApiV2, openApiV2, openApiV2Protobuf, openApiV3Document, openApiV3Index } from './openapi.ts'
 import type { ServedResource } from './resources.ts'
 import { isTrue, Rest, type ResourceCall } from './rest.ts'
 import { review } from './reviews.ts'
@@ -296,6 +296,12 @@ export class ApiServer {
         return
       }
       answer(response, 200, path === '/api' ? apiVersions(`127.0.0.1:${this.#port}`) : apiGroups(resources))
+      return
+    }
+    if (path === '/openapi/v2' && accept.includes('protobuf')) {
+      response
+        .writeHead(200, { 'content-type': openApiV2Protobuf })
+        .end(emptyOpenApiV2(this.#options.version))
       return
     }
     const found = this.#document(path)

@@ -17,6 +17,7 @@ import {
   type JsonObject,
 } from './json.ts'
 import type { KubeObject } from './registry.ts'
+import { violations } from './custom-resources.ts'
 import { keyOf, type ResourceDefinition } from './resources.ts'
 import { matchesSelector } from './selectors.ts'
 import type { StatusCause } from './status-error.ts'
@@ -793,5 +794,5 @@ export function validate(
     checkSpec(causes, asObject(object['spec']), object, previous)
   }
   objectChecks[id]?.(causes, object, previous)
-  return causes.list
+  return definition.custom === undefined ? causes.list : [...causes.list, ...violations(definition, object)]
 }
