@@ -14,7 +14,7 @@
  */
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { generateKeyPairSync, randomBytes } from 'node:crypto'
-import { openSync, closeSync } from 'node:fs'
+import { closeSync, openSync, readFileSync } from 'node:fs'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
 import { type AddressInfo, createServer as createNetServer } from 'node:net'
@@ -50,7 +50,8 @@ export interface AuditEntry {
   readonly stage: string
   readonly verb: string
   readonly requestURI: string
-  readonly user: { readonly username: string; readonly groups?: readonly string[] }
+  /** Without a name where the credential was refused. */
+  readonly user: { readonly username?: string; readonly groups?: readonly string[] }
   readonly impersonatedUser?: { readonly username: string; readonly groups?: readonly string[] }
   readonly userAgent?: string
   readonly objectRef?: {
@@ -99,7 +100,7 @@ export interface ControlPlane {
   killApiServer(signal?: 'SIGKILL' | 'SIGTERM'): Promise<void>
   /** On the same port; resolves when it is ready. */
   startApiServer(): Promise<void>
-  /** SIGSTOP: connections stay open and nothing answers. */
+  /** SIGSTOP: connections stay open and nothing answers. Returns when the process stands still. */
   stopApiServer(): void
   continueApiServer(): void
   /** Compacts etcd up to now. The API server's watch cache still serves recent versions: see `expireHistory`. */
@@ -436,7 +437,15 @@ class RunningControlPlane implements ControlPlane {
   }
 
   stopApiServer(): void {
-    this.#children.get('kube-apiserver')?.kill('SIGSTOP')
+    const child = this.#children.get('kube-apiserver')
+    child?.kill('SIGSTOP')
+    // The signal reaches a process of many threads a little after kill() returns.
+    const tick = new Int32Array(new SharedArrayBuffer(4))
+    for (let tries = 0; tries < 1000; tries += 1) {
+      if (/^State:\tT/m.test(readFileSync(`/proc/${child?.pid}/status`, 'utf8'))) return
+      Atomics.wait(tick, 0, 0, 1)
+    }
+    throw new Error('kube-apiserver does not stand still')
   }
   continueApiServer(): void {
     this.#children.get('kube-apiserver')?.kill('SIGCONT')
@@ -479,7 +488,7 @@ class RunningControlPlane implements ControlPlane {
     const seen = new Map<string, number>()
     const counted = new Set<string>()
     for (const { auditID, verb, objectRef, user } of await this.auditLog()) {
-      if (user.username.startsWith('system:') || counted.has(auditID)) continue
+      if ((user.username ?? 'system:').startsWith('system:') || counted.has(auditID)) continue
       counted.add(auditID)
       const resource = [objectRef?.resource, objectRef?.subresource].filter(Boolean).join('/')
       const key = `${verb} ${resource}`.trim()

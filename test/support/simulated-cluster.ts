@@ -19,13 +19,16 @@ export interface SimulatedClusterOptions {
   readonly nodes?: number
   /** Seconds of the cluster in one of ours; default 20. */
   readonly speed?: number
+  /** HTTPS, as kubectl needs it: it sends no token over plain HTTP. Default false. */
+  readonly tls?: boolean
 }
 
 export async function startSimulatedCluster(options: SimulatedClusterOptions): Promise<SimulatedCluster> {
-  const { name, nodes = 3, speed = 20 } = options
+  const { name, nodes = 3, speed = 20, tls = false } = options
   const nodeNames = Array.from({ length: nodes }, (_, index) => `node-${index}`)
   const simulator = await startSimulator({
     name,
+    tls,
     objects: [...nodeNames.map(node), storageClass()],
     controllers: ({ registry, timeline, signal }) => startControllers(registry, timeline, { speed, signal }),
   })

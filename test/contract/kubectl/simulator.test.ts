@@ -15,7 +15,7 @@ if (path === undefined) {
   })
 } else {
   describeKubectl('the simulator', async () => {
-    const cluster = await startSimulatedCluster({ name: 'kubectl' })
+    const cluster = await startSimulatedCluster({ name: 'kubectl', tls: true })
     const { simulator, nodeNames } = cluster
     const dir = await mkdtemp(join(tmpdir(), 'fleetgraph-kubectl-'))
     const kubeconfig = join(dir, 'kubeconfig')
