@@ -57,6 +57,11 @@ export function isExpired(failure: Failure): boolean {
   return statusCode === 410 || reason === 'Expired' || reason === 'Gone' || tooLarge
 }
 
+/** The same request may succeed another time. */
+export function isRetriable(failure: Failure): boolean {
+  return failure.kind !== 'STATUS' || failure.statusCode === 429 || failure.statusCode >= 500
+}
+
 /** The sentence for a person. Without addresses: whoever reads it may not know where the cluster is. */
 export function problemOf(failure: Failure, resource: string): FeedProblem {
   switch (failure.kind) {

@@ -208,7 +208,6 @@ export function isSettled({ openedAt, heard }: Stream, { now }: Moment): boolean
 }
 
 /** Spread, so that the watches of one start do not end in one instant. */
-
 export function drawTimeoutSeconds({ random }: Moment): number {
   return 300 + Math.floor(random * 300)
 }

@@ -54,7 +54,7 @@ import {
   STREAM_FAILURES,
   WATCH_AGAIN_MS,
 } from './reflector-state.ts'
-import { type Failure, isExpired, isStatus, problemOf } from './reflector-failure.ts'
+import { type Failure, isExpired, isRetriable, isStatus, problemOf } from './reflector-failure.ts'
 
 const NOTHING: readonly never[] = []
 
@@ -486,10 +486,6 @@ function giveUpFor<K extends Kind>(
   const problem = problemOf(failure, state.config.resource)
   const said = sayDown({ ...state, backoff, renewing: false }, problem)
   return wait(said, moment.now + jittered(pause, moment), 'BEGIN')
-}
-
-function isRetriable(failure: Failure): boolean {
-  return failure.kind !== 'STATUS' || failure.statusCode === 429 || failure.statusCode >= 500
 }
 
 // ── Time, and the cluster ───────────────────────────────────────────────────────────────────────

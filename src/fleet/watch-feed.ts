@@ -235,7 +235,8 @@ export class WatchFeed<K extends Kind> {
     decoder.write(chunk)
     if (!exchange.queued && this.#drain(exchange)) this.#leave(exchange)
     decoder.keep()
-    if (!exchange.paused && decoder.pending > PAUSE_AT && exchange.stream) {
+    // Only what waits for a turn: of an object that is not whole yet, the rest has to come.
+    if (exchange.queued && !exchange.paused && decoder.pending > PAUSE_AT && exchange.stream) {
       exchange.paused = true
       exchange.stream.pause()
     }
@@ -253,7 +254,8 @@ export class WatchFeed<K extends Kind> {
     this.#options.turns.later(() => {
       const more = this.#drain(exchange)
       if (!more) exchange.queued = false
-      if (exchange.paused && exchange.decoder.pending < RESUME_AT && this.#exchange === exchange) {
+      const enough = !more || exchange.decoder.pending < RESUME_AT
+      if (exchange.paused && enough && this.#exchange === exchange) {
         exchange.paused = false
         exchange.stream?.resume()
       }

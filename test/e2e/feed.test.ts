@@ -34,6 +34,13 @@ describeFeed(
       async rotateToken() {
         await plane.rotateToken(tokenFile)
       },
+      // The gate of streaming lists: on in 1.32, off in 1.33, on from 1.34.
+      ...(plane.minor >= 34 && {
+        async lists() {
+          const log = await plane.auditLog()
+          return log.filter(({ verb, userAgent }) => verb === 'list' && userAgent === 'fleetgraph').length
+        },
+      }),
       async close() {
         await cluster.close()
         await rm(folder, { recursive: true })

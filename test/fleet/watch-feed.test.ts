@@ -215,6 +215,21 @@ describe('the watch feed', () => {
     feed.close()
   })
 
+  it('does not pause for the rest of an object that is larger than what it lets wait', () => {
+    const { client, feed, store } = setUp({ turns: new Turns({ now: () => 0 }) })
+    feed.clusterUp()
+    const stream = client.last.start()
+    const big = { ...object('big', '1'), data: { filler: 'x'.repeat(3_000_000) } }
+    const bytes = Buffer.from(`${JSON.stringify({ type: 'ADDED', object: big })}\n`)
+    for (let at = 0; at < bytes.length; at += 65_536) {
+      stream.bytes(Buffer.from(bytes.subarray(at, at + 65_536)))
+      expect(stream.paused).toBe(false)
+    }
+    stream.events(bookmark('2', true))
+    expect(store.size).toBe(1)
+    feed.close()
+  })
+
   it('hands on all that came before the answer ended', async () => {
     let time = 0
     const turns = new Turns({ sliceMs: 5, now: () => (time += 3) })

@@ -40,6 +40,8 @@ export interface FeedServer {
     fail(status: number, options: { readonly forMs: number; readonly retryAfterSeconds?: number }): void
     clear(): void
   }
+  /** Lists that the gateway asked for so far, where the server streams lists and can tell who asked. */
+  lists?(): Promise<number>
   close(): Promise<void>
 }
 
@@ -101,6 +103,11 @@ export function describeFeed(
       expect(states()).toEqual(new Set(['CURRENT']))
       expect(cluster().health).toMatchObject({ state: 'UP' })
       expect(cluster().table('Namespace').get('', 'default')?.phase).toBe('Active')
+    })
+
+    it('lists nothing where the server streams lists', async (context) => {
+      if (!server.lists) return context.skip('this server cannot tell who asked')
+      expect(await server.lists()).toBe(0)
     })
 
     it('follows objects that are made, changed and deleted all the time', async () => {
