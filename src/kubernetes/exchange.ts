@@ -131,6 +131,8 @@ export class Exchange implements Dispatcher.DispatchHandler, ByteStream {
     this.#gunzip?.destroy()
     // Before onRequestStart there is no controller yet; it aborts as soon as it comes.
     this.#controller?.abort(reason)
+    // Not left to undici, which would go on connecting for those that nobody waits for.
+    this.#release()
   }
 
   readonly #onSignal = (): void => this.fail(this.#request.signal?.reason)
@@ -273,7 +275,7 @@ export class Exchange implements Dispatcher.DispatchHandler, ByteStream {
     if (this.#transport) this.#transport.lastByteAt = performance.now()
   }
 
-  /** After undici's last call for an attempt. */
+  /** An attempt no longer needs its connection: after undici's last call, or ours. */
   #release(): void {
     this.#controller = undefined
     this.#transport?.release()

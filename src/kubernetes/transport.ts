@@ -43,17 +43,19 @@ export class Transport {
     this.#origin = new URL(connection.server).origin
   }
 
-  /** Every call must be matched by one `release()`, after the handler's last call. */
+  /**
+   * Every call, even one that throws, must be matched by one `release()`, when nobody waits for the
+   * handler's calls any more.
+   */
   dispatch(
     request: { method: Dispatcher.HttpMethod; path: string; body: string | Uint8Array | null },
     headers: string[],
     impersonates: boolean,
     handler: Dispatcher.DispatchHandler,
   ): void {
-    const { proxyUrl } = this.#connection
-    const dispatcher = this.#dispatcher(impersonates)
     this.#active++
-    dispatcher.dispatch(
+    const { proxyUrl } = this.#connection
+    this.#dispatcher(impersonates).dispatch(
       {
         ...request,
         origin: this.#origin,

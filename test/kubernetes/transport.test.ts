@@ -235,6 +235,22 @@ describe('a server that is not there', () => {
     expect(await rejection(frozen.json({ path: '/x' }))).toMatchObject({ code: 'TIMEOUT' })
   })
 
+  test('is not knocked at any more for requests that have timed out', async () => {
+    let knocks = 0
+    const mute = await tcpServer(() => void knocks++)
+    // undici's timer makes a second of it, and queues requests behind the first connection.
+    const client = clientOf({ server: `https://127.0.0.1:${mute}` }, { connectTimeoutMs: 50 })
+    const pending = Array.from({ length: 4 }, () => rejection(client.json({ path: '/x', timeoutMs: 500 })))
+    expect((await Promise.all(pending)).map((error) => (error as TransportError).code)).toEqual(
+      Array.from({ length: 4 }, () => 'TIMEOUT'),
+    )
+    expect(knocks).toBe(1)
+    // Had the other three been left in undici's queue, one would knock before this deadline has passed.
+    const silent = clientOf({ server: (await startApiServer(() => {})).url })
+    await rejection(silent.json({ path: '/x', timeoutMs: 1500 }))
+    expect(knocks).toBe(1)
+  })
+
   test('can be left while connecting', async () => {
     const mute = await tcpServer(() => {})
     const client = clientOf({ server: `https://127.0.0.1:${mute}` })
