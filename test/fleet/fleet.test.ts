@@ -44,7 +44,8 @@ function setUp(limits: { syncsPerCluster?: number; syncs?: number } = {}) {
   const fleet = createFleet({
     sources: [source],
     clock,
-    limits,
+    // Time enough for everything in one turn, however slow the machine.
+    limits: { sliceMs: 1e9, ...limits },
     random: () => 0.5,
     onSourceProblems: (said) => problems.push(...said.map(({ message }) => message)),
   })
