@@ -31,8 +31,14 @@ export interface LiveError {
   readonly message: string
 }
 
-/** Rethrows what is neither an answer of an API server nor the lack of one: a bug, or an aborted request. */
+/**
+ * Rethrows what is neither an answer of an API server nor the lack of one: a bug, or an aborted request –
+ * unless the request was aborted since its time is up: then it is answered with what there is.
+ */
 export function liveErrorOf(error: unknown): LiveError {
+  if (error instanceof Error && 'code' in error && error.code === 'TIMEOUT') {
+    return { code: 'UNREACHABLE', message: error.message }
+  }
   if (error instanceof TransportError) return { code: 'UNREACHABLE', message: error.message }
   if (!(error instanceof ApiError)) throw error
   return { code: codeOf(error), message: error.message }

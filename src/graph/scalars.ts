@@ -6,20 +6,6 @@ import { GraphQLError } from 'graphql'
 import type { Seconds } from '../kubernetes/rows.ts'
 import { builder } from './builder.ts'
 
-/** Times of rows that were written lately: a page shows the same ones again and again. */
-const SLOTS = 8192
-const seconds = new Float64Array(SLOTS).fill(NaN)
-const texts = Array.from({ length: SLOTS }, () => '')
-
-function isoOfSeconds(value: Seconds): string {
-  const slot = value & (SLOTS - 1)
-  if (seconds[slot] === value) return texts[slot]!
-  const text = new Date(value * 1000).toISOString()
-  seconds[slot] = value
-  texts[slot] = text
-  return text
-}
-
 builder.scalarType('DateTime', {
   description:
     'A moment in ISO 8601 with UTC, such as `2026-11-23T04:31:00.000Z`. As an input any ISO 8601 date and time with a zone, or a date alone (midnight, UTC).',

@@ -1,7 +1,7 @@
 /**
  * `search`: one text over the names, labels, images and addresses of everything in memory, best first. It
- * is a pass over the rows of the kinds asked for, table by table, that lets the event loop turn between
- * tables; it keeps no more than what it returns.
+ * is a pass over the rows of the kinds asked for, about a microsecond each, that lets the event loop turn
+ * every few milliseconds; it keeps no more than what it returns.
  */
 import { setImmediate as turn } from 'node:timers/promises'
 import type { Coverage } from '../access/coverage.ts'
@@ -67,6 +67,7 @@ interface SearchResults {
 
 /** What one text matches. Label sets and container specifications are shared, and tested once each. */
 class Matcher {
+  /** In lower case: names and addresses are, labels and images are taken as if they were. */
   readonly #text: string
   readonly #label: { readonly key: string; readonly value: string } | undefined
   readonly #labels = new Map<LabelSet, string | undefined>()
@@ -105,7 +106,8 @@ class Matcher {
       const { key, value } = this.#label
       if (labels[key] === value) found = `${key}=${value}`
     } else {
-      for (const key in labels) if (labels[key] === this.#text) found ??= `${key}=${labels[key]}`
+      for (const key in labels)
+        if (labels[key]!.toLowerCase() === this.#text) found ??= `${key}=${labels[key]}`
     }
     this.#labels.set(labels, found)
     return found
@@ -117,7 +119,7 @@ class Matcher {
       const spec = 'spec' in container ? container.spec : container
       let matches = this.#images.get(spec)
       if (matches === undefined) {
-        matches = spec.image.includes(this.#text)
+        matches = spec.image.toLowerCase().includes(this.#text)
         this.#images.set(spec, matches)
       }
       if (matches) return spec.image
@@ -157,8 +159,9 @@ function addressesOf(row: Row): readonly string[] {
   }
 }
 
-/** Longest time between two turns of the event loop, beyond one table. */
+/** Time between two turns of the event loop, looked at every so many rows. */
 const SLICE_MS = 5
+const SLICE_ROWS = 256
 
 /** Kinds, clusters and rows are visited in the order of the answer, so each rank keeps its first ones. */
 async function search(
@@ -175,7 +178,14 @@ async function search(
   let slice = performance.now()
   for (const kind of kinds) {
     for (const { name } of clusters) {
-      for (const row of fleet.related(kind, name, (table) => table.rows())) {
+      // A copy: the table may change whenever the event loop turns.
+      const rows = fleet.related(kind, name, (table) => table.rows())
+      for (const [index, row] of rows.entries()) {
+        if (index % SLICE_ROWS === 0 && performance.now() - slice > SLICE_MS) {
+          await turn()
+          signal?.throwIfAborted()
+          slice = performance.now()
+        }
         if (namespaces && !namespaces.has(row.namespace)) continue
         const hit = matcher.match(row)
         if (!hit) continue
@@ -183,14 +193,13 @@ async function search(
         const hits = ranks.get(hit.match)!
         if (hits.length < limit) hits.push(hit)
       }
-      if (performance.now() - slice > SLICE_MS) {
-        await turn()
-        signal?.throwIfAborted()
-        slice = performance.now()
-      }
     }
   }
-  const hits = RANKS.flatMap((match) => ranks.get(match)!).slice(0, limit)
+  // A cluster may have left the fleet since its turn.
+  const present = ({ object }: Hit) => fleet.cluster(object.cluster) !== undefined
+  const hits = RANKS.flatMap((match) => ranks.get(match)!)
+    .filter(present)
+    .slice(0, limit)
   return {
     hits,
     totalCount,
