@@ -133,7 +133,7 @@ function parseError(error: unknown, limits: Limits): GraphQLError {
   if (error instanceof RangeError) return tooMuch('depth', 'The query is nested too deep', limits.depth)
   if (!(error instanceof GraphQLError)) throw error
   // The parser tells this one apart by its words only.
-  const isLimit = /lexical tokens|comments/i.test(error.message) && /more than/i.test(error.message)
+  const isLimit = /contains more than \d+ (tokens|comments)/.test(error.message)
   return isLimit
     ? tooMuch('tokens', 'The query is too long', limits.tokens)
     : coded(error, 'GRAPHQL_PARSE_FAILED')

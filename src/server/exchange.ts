@@ -47,6 +47,9 @@ export class Exchange implements Asker {
   }
 }
 
+/** For an answer to be put together once its live reads were ended. */
+const LAST_WORD_MS = 1_000
+
 /** The exchanges that wait for a live read: each has a deadline, and ends when its client is gone. */
 export class Waiting {
   readonly #exchanges = new Set<Exchange>()
@@ -62,22 +65,29 @@ export class Waiting {
     return this.#exchanges.size
   }
 
-  /** Watches over the exchange until `work` settles; the result is the same as that of `work`. */
+  /**
+   * Watches over the exchange until `work` settles; the result is the same as that of `work`. At the
+   * deadline only the live reads end: the answer then says of each that it failed, and has the rest.
+   * Rejects where that does not happen within `LAST_WORD_MS`.
+   */
   async until<T>(work: Promise<T>, exchange: Exchange, response: ServerResponse): Promise<T> {
     const seconds = this.#timeoutMs / 1000
-    const cancel = this.#clock.after(this.#timeoutMs, () =>
-      exchange.abort(
-        new RequestAborted(
-          'TIMEOUT',
-          `The request took longer than ${seconds} s. Ask for less that has to be read from the clusters.`,
-        ),
-      ),
+    const late = new RequestAborted(
+      'TIMEOUT',
+      `The request took longer than ${seconds} s. Ask for less that has to be read from the clusters.`,
     )
     const gone = () => exchange.abort(new RequestAborted('CLIENT_CLOSED', 'The client has gone.'))
     response.once('close', gone)
     this.#exchanges.add(exchange)
+    let cancel = () => {}
+    const deadline = new Promise<never>((_resolve, reject) => {
+      cancel = this.#clock.after(this.#timeoutMs, () => {
+        exchange.abort(late)
+        cancel = this.#clock.after(LAST_WORD_MS, () => reject(late))
+      })
+    })
     try {
-      return await work
+      return await Promise.race([work, deadline])
     } finally {
       cancel()
       response.off('close', gone)

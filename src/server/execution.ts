@@ -45,7 +45,7 @@ export interface Asker {
   readonly user: User
   /** A new context, with reads of its own. Called at most once for each request. */
   context(): ExecutionContext
-  /** Ends the request's live reads. Only asked for where graphql-js executes. */
+  /** Ends a subscription. A query is not cut off: its live reads end, and it says so where they stood. */
   signal(): AbortSignal
 }
 
@@ -111,7 +111,7 @@ export class Executor {
       if (kept) return { body: kept, refused: false }
     }
     const context = asker.context()
-    const result = this.#run(operation, request, context, asker)
+    const result = this.#run(operation, request, context)
     const finish = (result: ExecutionResult): Answer => {
       try {
         if (!('data' in result)) return refuse(result.errors ?? [])
@@ -128,7 +128,7 @@ export class Executor {
   /** The same as an object. Never throws; a promise only where the query waits for a live read. */
   execute(request: GraphQLRequest, asker: Asker): ExecutionResult | Promise<ExecutionResult> {
     const { operation, errors } = this.#documents.find(request.query, request.operationName)
-    return operation ? this.#run(operation, request, asker.context(), asker) : { errors }
+    return operation ? this.#run(operation, request, asker.context()) : { errors }
   }
 
   /** Starts a subscription: a stream of answers, or the answer that refuses it. */
@@ -140,7 +140,10 @@ export class Executor {
     if (!operation) return { errors }
     const checked = this.#check(operation, request)
     if (!('variables' in checked)) return checked
-    const result = await subscribe(this.#argumentsOf(operation, request, asker.context(), asker))
+    const result = await subscribe({
+      ...this.#argumentsOf(operation, request, asker.context()),
+      abortSignal: asker.signal(),
+    })
     return 'data' in result || 'errors' in result ? this.#finish(result, checked.extensions) : result
   }
 
@@ -186,7 +189,6 @@ export class Executor {
     operation: Operation,
     request: GraphQLRequest,
     context: ExecutionContext,
-    asker: Asker,
   ): ExecutionResult | Promise<ExecutionResult> {
     const checked = this.#check(operation, request)
     if (!('variables' in checked)) return checked
@@ -198,7 +200,7 @@ export class Executor {
       if (compiled.waits) operation.compilable = false
     }
     try {
-      const result = execute(this.#argumentsOf(operation, request, context, asker))
+      const result = execute(this.#argumentsOf(operation, request, context))
       if (!isPromise(result)) return this.#finish(result, extensions)
       operation.compilable = false
       return result.then(
@@ -230,7 +232,6 @@ export class Executor {
     { document, node }: Operation,
     { variables }: GraphQLRequest,
     contextValue: ExecutionContext,
-    asker: Asker,
   ): ExecutionArgs {
     return {
       schema: this.schema,
@@ -239,7 +240,6 @@ export class Executor {
       operationName: node.name?.value ?? null,
       variableValues: variables ?? {},
       hideSuggestions: !this.#suggestions,
-      abortSignal: asker.signal(),
     }
   }
 

@@ -253,6 +253,8 @@ const Query: GraphQLObjectType = new GraphQLObjectType({
     notANumber: { type: GraphQLFloat, resolve: () => NaN },
     tooBig: { type: GraphQLInt, resolve: () => 2 ** 40 },
     self: { type: new GraphQLNonNull(Query), resolve: () => ({}) },
+    /** Never answers, whatever happens. */
+    deaf: { type: GraphQLString, resolve: () => new Promise(() => undefined) },
     /** Never answers by itself. */
     stuck: {
       type: GraphQLString,
