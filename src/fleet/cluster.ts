@@ -8,11 +8,11 @@
  * Deliberately absent: users and rights (see `access/`); where the cluster came from (see `sources/`).
  */
 import { type ApiClient, TransportError } from '../kubernetes/client.ts'
+import { Discovery } from '../kubernetes/discovery.ts'
 import { ALL_KINDS, type ResourceAddress } from '../kubernetes/kinds.ts'
 import { project } from '../kubernetes/projections/projections.ts'
 import type { Kind, LabelSet } from '../kubernetes/rows.ts'
 import type { Clock } from './clock.ts'
-import { ClusterResources } from './cluster-resources.ts'
 import { HealthProbe, type ProbeResult } from './health-probe.ts'
 import type { Turns } from './ingest-turns.ts'
 import { type Failure, isStatus } from './reflector-failure.ts'
@@ -79,7 +79,7 @@ export class WatchedCluster implements Cluster {
   readonly #tables = new Map<Kind, TableReader & TableWriter>()
   readonly #feeds: WatchFeed<Kind>[] = []
   readonly #probe: HealthProbe
-  readonly #resources: ClusterResources
+  readonly #discovery: Discovery
   #definition: ClusterDefinition
   #health: ClusterHealth
   #revision = 0
@@ -92,7 +92,7 @@ export class WatchedCluster implements Cluster {
     this.#definition = definition
     this.#options = options
     this.client = connect(definition)
-    this.#resources = new ClusterResources(this.client, clock)
+    this.#discovery = new Discovery(this.client, { now: () => clock.now() })
     this.#health = {
       state: 'CONNECTING',
       since: clock.now(),
@@ -162,7 +162,7 @@ export class WatchedCluster implements Cluster {
   }
 
   resolve(apiVersion: string, kind: string): ReturnType<Cluster['resolve']> {
-    return this.#resources.resolve(apiVersion, kind)
+    return this.#discovery.resolve(apiVersion, kind)
   }
 
   start(): void {
@@ -206,7 +206,11 @@ export class WatchedCluster implements Cluster {
         version: next,
         latencyMs: result.latencyMs,
       }
-      if (state !== 'UP') for (const feed of this.#feeds) feed.clusterUp()
+      if (state !== 'UP') {
+        // It may be another version now.
+        this.#discovery.expire()
+        for (const feed of this.#feeds) feed.clusterUp()
+      }
       if (state !== 'UP' || next !== version) this.#changed()
       return
     }

@@ -321,14 +321,22 @@ describe('resolving a kind', () => {
     source.say([define('a')], [])
     await settled()
     client('a').answer = ({ path }) => {
-      if (path !== '/apis/example.com/v1') throw new ApiError(404, {})
+      if (path === '/api') return { kind: 'APIGroupDiscoveryList', items: [] }
+      if (path !== '/apis') throw new ApiError(404, {})
       asked++
+      const resource = (resource: string, kind: string, scope: string) => ({
+        resource,
+        responseKind: { group: 'example.com', version: 'v1', kind },
+        scope,
+        verbs: ['list'],
+      })
+      const resources = [
+        resource('widgets', 'Widget', 'Namespaced'),
+        resource('planets', 'Planet', 'Cluster'),
+      ]
       return {
-        resources: [
-          { name: 'widgets', kind: 'Widget', namespaced: true },
-          { name: 'widgets/status', kind: 'Widget', namespaced: true },
-          { name: 'planets', kind: 'Planet', namespaced: false },
-        ],
+        kind: 'APIGroupDiscoveryList',
+        items: [{ metadata: { name: 'example.com' }, versions: [{ version: 'v1', resources }] }],
       }
     }
     const a = cluster('a')
