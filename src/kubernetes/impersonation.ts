@@ -22,7 +22,7 @@ export function appendImpersonation(headers: string[], as: Impersonation): void 
 const PLAIN = /^[!#$&'*+\-.^_`|~0-9A-Za-z]$/
 
 /** Kubernetes reads extra keys in lower case and undoes percent-encoding: `scopes/Read` → `scopes%2Fread`. */
-export function extraKey(key: string): string {
+function extraKey(key: string): string {
   let name = ''
   for (const byte of Buffer.from(key.toLowerCase())) {
     const char = String.fromCodePoint(byte)

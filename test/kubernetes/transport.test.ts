@@ -188,7 +188,8 @@ describe('TLS', () => {
     const files = ['-cert', 'server.crt', '-key', 'server.key', '-CAfile', 'ca.crt']
     // In TLS 1.3 the alert comes after the handshake, where undici sees only the end.
     const verify = ['-tls1_2', '-Verify', '1', '-verify_return_error']
-    const openssl = spawn('openssl', ['s_server', '-accept', '127.0.0.1:0', ...files, ...verify], {
+    const command = ['openssl', 's_server', '-accept', '127.0.0.1:0', ...files, ...verify] as const
+    const openssl = spawn(command[0], command.slice(1), {
       cwd: folder,
       // It ends when its standard input does.
       stdio: ['pipe', 'pipe', 'ignore'],

@@ -22,7 +22,7 @@ import {
 import type { WatchedFoldersOptions } from './watched-folders.ts'
 
 /** An API server by its address. Paths are absolute. */
-export interface ServerEntry {
+interface ServerEntry {
   readonly name: string
   readonly server: string
   readonly labels?: LabelSet
@@ -39,7 +39,7 @@ export interface ServerEntry {
   readonly clientKeyFile?: string | undefined
 }
 
-export function serverSource(entries: readonly ServerEntry[], client?: ApiClientOptions): ClusterSource {
+function serverSource(entries: readonly ServerEntry[], client?: ApiClientOptions): ClusterSource {
   const description = `configuration (${entries.map(({ name }) => name).join(', ')})`
   const wrong = entries.filter(({ name }) => !isClusterName(name))
   return once(description, () => ({

@@ -11,11 +11,11 @@ import { createApiClient, type ApiClientOptions } from '../../../src/kubernetes/
 import type { ApiClient } from '../../../src/kubernetes/client.ts'
 import type { Connection } from '../../../src/kubernetes/connection.ts'
 
-export type Request = IncomingMessage | Http2ServerRequest
-export type Response = ServerResponse | Http2ServerResponse
+type Request = IncomingMessage | Http2ServerRequest
+type Response = ServerResponse | Http2ServerResponse
 export type Handler = (request: Request, response: ServerResponse, body: string) => void | Promise<void>
 
-export interface Heard {
+interface Heard {
   readonly method: string
   readonly url: string
   readonly headers: Readonly<Record<string, string | string[] | undefined>>
