@@ -48,7 +48,8 @@ export class Matches<R extends Row> {
     const { base, part } = narrowest(table, selection, namespaces)
     this.#base = base
     this.#part = part
-    const tests = testsOf(selection, part)
+    // Most tables of a fleet have nothing on one node: they must cost next to nothing.
+    const tests = base.size === 0 ? [] : testsOf(selection, part)
     const prefix = selection.namePrefix ?? ''
     // Fewer rows than ranges: looking at each row is cheaper than seeking each namespace.
     const seek = namespaces !== undefined && namespaces.length * SEEK_COST <= base.size
@@ -61,6 +62,11 @@ export class Matches<R extends Row> {
     this.#prefix = ranged ? prefix : ''
     if (prefix !== '' && !ranged) tests.push((row) => row.name.startsWith(prefix))
     this.#residual = every(tests)
+  }
+
+  /** Nothing to look at; what is left to test may still leave nothing where this says no. */
+  get isEmpty(): boolean {
+    return this.#base.size === 0 && this.#singles.length === 0
   }
 
   /** In key order from the key on, itself included; all of them without one. */

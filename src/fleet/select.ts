@@ -73,17 +73,24 @@ function compareNatural(a: NaturalPlace, b: NaturalPlace): number {
   )
 }
 
+/** One cluster's tables, and what of them matches once somebody has looked. */
+interface ClusterTables<R extends Row> {
+  readonly name: string
+  readonly tables: readonly ScopedTable<R>[]
+  matches: readonly Matches<R>[] | undefined
+}
+
 /** The matches of all tables, by cluster; a table is only looked at when it is reached. */
 class FleetMatches<R extends Row> {
-  readonly #clusters: readonly string[]
-  readonly #tables: ReadonlyMap<string, readonly ScopedTable<R>[]>
+  readonly #clusters: readonly ClusterTables<R>[]
   readonly #selection: Selection<R>
-  readonly #known = new Map<ScopedTable<R>, Matches<R>>()
 
   constructor(tables: readonly ScopedTable<R>[], selection: Selection<R>) {
     this.#selection = selection
-    this.#tables = Map.groupBy(tables, ({ table }) => table.cluster)
-    this.#clusters = Array.from(this.#tables.keys()).sort()
+    const clusters = Map.groupBy(tables, ({ table }) => table.cluster)
+    this.#clusters = Array.from(clusters, ([name, tables]) => ({ name, tables, matches: undefined })).sort(
+      (a, b) => compareText(a.name, b.name),
+    )
   }
 
   get size(): number {
@@ -96,31 +103,35 @@ class FleetMatches<R extends Row> {
   *from(place: NaturalPlace | undefined, descending: boolean): Iterable<R> {
     const direction = descending ? -1 : 1
     for (const cluster of descending ? this.#clusters.toReversed() : this.#clusters) {
-      const side = place ? compareText(cluster, place.cluster) * direction : 1
+      const side = place ? compareText(cluster.name, place.cluster) * direction : 1
       if (side < 0) continue
-      const rows = this.#cluster(cluster, side === 0 ? place : undefined, descending)
+      const matches = this.#of(cluster)
+      if (matches.length === 0) continue
+      const rows = merged(matches, side === 0 ? place : undefined, descending)
       if (side > 0) yield* rows
       else for (const row of rows) if (compareNatural(row, place!) * direction >= 0) yield row
     }
   }
 
-  /** One cluster's kinds merged, from the place's key on. */
-  #cluster(cluster: string, place: NaturalPlace | undefined, descending: boolean): Iterable<R> {
-    const parts = this.#of(cluster).map((matches) => matches.from(place, descending))
-    const ascending = (a: R, b: R) => compareRows(a, b) || compareText(a.kind, b.kind)
-    return mergeSorted(parts, descending ? (a, b) => ascending(b, a) : ascending)
+  #of(cluster: ClusterTables<R>): readonly Matches<R>[] {
+    cluster.matches ??= cluster.tables
+      .map((table) => new Matches(table, this.#selection))
+      .filter((matches) => !matches.isEmpty)
+    return cluster.matches
   }
+}
 
-  #of(cluster: string): readonly Matches<R>[] {
-    return this.#tables.get(cluster)!.map((table) => {
-      let matches = this.#known.get(table)
-      if (!matches) {
-        matches = new Matches(table, this.#selection)
-        this.#known.set(table, matches)
-      }
-      return matches
-    })
-  }
+/** One cluster's kinds in one order, from the place's key on. */
+function merged<R extends Row>(
+  matches: readonly Matches<R>[],
+  place: NaturalPlace | undefined,
+  descending: boolean,
+): Iterable<R> {
+  const ascending = (a: R, b: R) => compareRows(a, b) || compareText(a.kind, b.kind)
+  return mergeSorted(
+    matches.map((matches) => matches.from(place, descending)),
+    descending ? (a, b) => ascending(b, a) : ascending,
+  )
 }
 
 function natural<R extends Row>(matches: FleetMatches<R>, bounds: Bounds, window: Window): Slice<R> {
