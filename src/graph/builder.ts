@@ -9,7 +9,7 @@ import SchemaBuilder from '@pothos/core'
 import type { Seconds } from '../kubernetes/rows.ts'
 import type { GraphContext } from './context.ts'
 
-export interface GraphTypes {
+interface GraphTypes {
   Context: GraphContext
   /** Fields are non-null unless they say otherwise. */
   DefaultFieldNullability: false

@@ -4,7 +4,7 @@ import type { Condition, Kind, RolloutState, WorkloadKind } from '../kubernetes/
 import { builder } from './builder.ts'
 
 /** What each kind is, in a sentence. */
-export const KIND_DESCRIPTIONS = {
+const KIND_DESCRIPTIONS = {
   Node: 'A machine of a cluster (type `ClusterNode`).',
   Namespace: 'A namespace: the scope of most objects.',
   Pod: 'A pod: containers that run together on a node.',

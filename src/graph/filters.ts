@@ -48,7 +48,7 @@ export function inNamespaces<R extends Row>(namespaces: readonly string[]): Cond
   return { namespaces, test: (row) => namespaces.includes(row.namespace) }
 }
 
-export function named<R extends Row>(names: readonly string[]): Condition<R> {
+function named<R extends Row>(names: readonly string[]): Condition<R> {
   return { names, test: (row) => names.includes(row.name) }
 }
 
@@ -149,7 +149,7 @@ function nameConditions(filter: TextFilterInput | null | undefined): readonly Co
   ]
 }
 
-export interface OwnerFilterInput {
+interface OwnerFilterInput {
   readonly uid?: string | null | undefined
   readonly kind?: string | null | undefined
   readonly name?: string | null | undefined

@@ -45,12 +45,9 @@ Node.implement({
 
 KubernetesObject.implement({
   description: 'What every object of Kubernetes has.',
+  interfaces: [Node],
   resolveType: (row) => typeNameOf(row.kind),
   fields: (t) => ({
-    id: t.exposeID('id', {
-      description:
-        'Global, opaque, and the same for as long as an object of this name exists in its cluster.',
-    }),
     kind: t.expose('kind', { type: KindEnum, description: 'The kind, as Kubernetes calls it.' }),
     uid: t.exposeString('uid', {
       description:
@@ -171,9 +168,16 @@ Rollout.implement({
 
 Workload.implement({
   description: 'What runs pods: Deployment, StatefulSet, DaemonSet, ReplicaSet, Job or CronJob.',
-  interfaces: [KubernetesObject],
+  interfaces: [Node, KubernetesObject],
   resolveType: (row) => typeNameOf(row.kind),
   fields: (t) => ({
+    namespace: t.exposeString('namespace', { description: 'Name of its namespace.' }),
+    namespaceObject: t.field({
+      type: KIND_REFS.Namespace,
+      nullable: true,
+      description: 'Its namespace; null where that is not visible to you.',
+      resolve: (row, _arguments, { fleet }) => fleet.get('Namespace', row.cluster, '', row.namespace) ?? null,
+    }),
     desired: t.exposeInt('desired', {
       description:
         'What the specification asks for: replicas, nodes (DaemonSet), completions (Job); 0 for a CronJob.',

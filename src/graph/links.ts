@@ -21,7 +21,7 @@ export const LINK_KINDS = {
   EXTERNAL_NAME: 'The name that an ExternalName Service stands for.',
 } as const
 
-export type LinkKind = keyof typeof LINK_KINDS
+type LinkKind = keyof typeof LINK_KINDS
 
 export interface Link {
   readonly kind: LinkKind

@@ -176,6 +176,6 @@ export function windowArguments<Parent>(fields: FieldBuilder<Parent>) {
 }
 
 /** A cursor of another list or order, or none at all. */
-export function badCursor(error: Error, window: Window) {
+function badCursor(error: Error, window: Window) {
   return badUserInput(error.message, window.after === undefined ? 'before' : 'after', error)
 }

@@ -14,7 +14,7 @@ const LiveErrorCodeEnum = builder.enumType('LiveErrorCode', {
   ),
 })
 
-export const LiveErrorRef = builder.objectRef<LiveError>('LiveError').implement({
+const LiveErrorRef = builder.objectRef<LiveError>('LiveError').implement({
   description: 'Why a live read of a cluster gave nothing.',
   fields: (t) => ({
     code: t.field({

@@ -28,7 +28,7 @@ export interface KubernetesJson {
 }
 
 /** Stands where a Secret's value was. */
-export const REDACTED = '<redacted>'
+const REDACTED = '<redacted>'
 
 const LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration'
 

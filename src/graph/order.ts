@@ -7,7 +7,7 @@ import type { SortKey } from '../fleet/selection.ts'
 import type { Row, WorkloadRow } from '../kubernetes/rows.ts'
 import { builder, type Types } from './builder.ts'
 
-export interface OrderField<R extends Row> {
+interface OrderField<R extends Row> {
   readonly description: string
   /** Pure; `null` sorts last in either direction. */
   readonly value: (row: R) => string | number | null

@@ -31,7 +31,7 @@ export function isWorkloadKind(kind: string): kind is WorkloadKind {
   return (WORKLOAD_KINDS as readonly string[]).includes(kind)
 }
 
-export function isWorkload(row: Row): row is WorkloadRow {
+function isWorkload(row: Row): row is WorkloadRow {
   return isWorkloadKind(row.kind)
 }
 

@@ -12,7 +12,7 @@ import { KIND_REFS, KubernetesObject, Node } from '../refs.ts'
 import { clustersOfRow } from '../relations.ts'
 import { podList } from './pod.ts'
 
-export const nodeList = defineList({
+const nodeList = defineList({
   name: 'ClusterNode',
   plural: 'nodes',
   kinds: ['Node'],

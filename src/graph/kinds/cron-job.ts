@@ -2,7 +2,6 @@
 import { placeList } from '../place.ts'
 import { KIND_REFS, KubernetesObject, Node, Workload } from '../refs.ts'
 import { jobsOf } from '../relations.ts'
-import { namespacedFields } from './namespaced.ts'
 import { workloadList } from './workload.ts'
 
 placeList('cronJobs', workloadList('CronJob', 'CronJobs', KIND_REFS.CronJob))
@@ -11,7 +10,6 @@ KIND_REFS.CronJob.implement({
   description: 'A CronJob: Jobs by a schedule.',
   interfaces: [Node, KubernetesObject, Workload],
   fields: (t) => ({
-    ...namespacedFields(t),
     schedule: t.exposeString('schedule', { description: 'In the format of cron, such as `*/5 * * * *`.' }),
     timeZone: t.exposeString('timeZone', {
       nullable: true,

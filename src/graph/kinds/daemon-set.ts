@@ -1,7 +1,6 @@
 /** DaemonSet: one pod on each node that fits. */
 import { placeList } from '../place.ts'
 import { KIND_REFS, KubernetesObject, Node, Workload } from '../refs.ts'
-import { namespacedFields } from './namespaced.ts'
 import { workloadList } from './workload.ts'
 
 placeList('daemonSets', workloadList('DaemonSet', 'DaemonSets', KIND_REFS.DaemonSet))
@@ -10,7 +9,6 @@ KIND_REFS.DaemonSet.implement({
   description: 'A DaemonSet: one pod on each node that fits.',
   interfaces: [Node, KubernetesObject, Workload],
   fields: (t) => ({
-    ...namespacedFields(t),
     updateStrategy: t.exposeString('updateStrategy', { description: '`RollingUpdate` or `OnDelete`.' }),
     misscheduled: t.exposeInt('misscheduled', { description: 'Nodes that run its pod but should not.' }),
     unavailable: t.exposeInt('unavailable', {

@@ -1,7 +1,6 @@
 /** Deployment: replicas that are rolled out revision by revision. */
 import { placeList } from '../place.ts'
 import { KIND_REFS, KubernetesObject, Node, Workload } from '../refs.ts'
-import { namespacedFields } from './namespaced.ts'
 import { workloadList } from './workload.ts'
 
 placeList('deployments', workloadList('Deployment', 'deployments', KIND_REFS.Deployment))
@@ -10,7 +9,6 @@ KIND_REFS.Deployment.implement({
   description: 'A Deployment: replicas that are rolled out revision by revision.',
   interfaces: [Node, KubernetesObject, Workload],
   fields: (t) => ({
-    ...namespacedFields(t),
     strategy: t.exposeString('strategy', { description: '`RollingUpdate` or `Recreate`.' }),
     maxSurge: t.exposeString('maxSurge', {
       nullable: true,

@@ -1,7 +1,6 @@
 /** Job: pods that run to completion. */
 import { placeList } from '../place.ts'
 import { KIND_REFS, KubernetesObject, Node, Workload } from '../refs.ts'
-import { namespacedFields } from './namespaced.ts'
 import { workloadList } from './workload.ts'
 
 placeList('jobs', workloadList('Job', 'Jobs', KIND_REFS.Job))
@@ -10,7 +9,6 @@ KIND_REFS.Job.implement({
   description: 'A Job: pods that run to completion.',
   interfaces: [Node, KubernetesObject, Workload],
   fields: (t) => ({
-    ...namespacedFields(t),
     parallelism: t.exposeInt('parallelism', { description: 'How many pods may run at once.' }),
     completions: t.exposeInt('completions', {
       nullable: true,

@@ -1,7 +1,6 @@
 /** ReplicaSet: the replicas of one revision of a Deployment. */
 import { placeList } from '../place.ts'
 import { KIND_REFS, KubernetesObject, Node, Workload } from '../refs.ts'
-import { namespacedFields } from './namespaced.ts'
 import { workloadList } from './workload.ts'
 
 placeList('replicaSets', workloadList('ReplicaSet', 'ReplicaSets', KIND_REFS.ReplicaSet))
@@ -10,7 +9,6 @@ KIND_REFS.ReplicaSet.implement({
   description: 'A ReplicaSet: the replicas of one revision of a Deployment.',
   interfaces: [Node, KubernetesObject, Workload],
   fields: (t) => ({
-    ...namespacedFields(t),
     revision: t.exposeInt('revision', {
       nullable: true,
       description: 'Number of the revision of its Deployment; null where no Deployment owns it.',

@@ -2,7 +2,6 @@
 import { placeList } from '../place.ts'
 import { KIND_REFS, KubernetesObject, Node, Workload } from '../refs.ts'
 import { claimsOfStatefulSet } from '../relations.ts'
-import { namespacedFields } from './namespaced.ts'
 import { workloadList } from './workload.ts'
 
 placeList('statefulSets', workloadList('StatefulSet', 'StatefulSets', KIND_REFS.StatefulSet))
@@ -11,7 +10,6 @@ KIND_REFS.StatefulSet.implement({
   description: 'A StatefulSet: replicas with a stable name and storage.',
   interfaces: [Node, KubernetesObject, Workload],
   fields: (t) => ({
-    ...namespacedFields(t),
     serviceName: t.exposeString('serviceName', {
       description: 'Name of the headless Service that gives its pods their names; may be empty.',
     }),

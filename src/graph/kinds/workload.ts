@@ -66,7 +66,7 @@ export function workloadList<R extends WorkloadRow>(kind: R['kind'], plural: str
   })
 }
 
-export const allWorkloads = defineList({
+const allWorkloads = defineList({
   name: 'Workload',
   plural: 'workloads',
   kinds: WORKLOAD_KINDS,
