@@ -59,6 +59,8 @@ export class Exchange implements Dispatcher.DispatchHandler, ByteStream {
   #timer: NodeJS.Timeout | undefined
   #phase: Phase = 'credentials'
   #done = false
+  /** The caller wants to hear no more, not even what is about to be said. */
+  #aborted = false
   #paused = false
   #renewed = false
   #resent = false
@@ -97,6 +99,7 @@ export class Exchange implements Dispatcher.DispatchHandler, ByteStream {
 
   /** In any phase, any number of times. */
   abort(): void {
+    this.#aborted = true
     if (this.#done) return
     const transport = this.#transport
     if (transport && performance.now() - Math.max(transport.lastByteAt, this.#sentAt) > SILENCE_MS)
@@ -122,7 +125,7 @@ export class Exchange implements Dispatcher.DispatchHandler, ByteStream {
     if (this.#done) return
     const reason = error instanceof Error ? error : new Error(String(error), { cause: error })
     this.#cancel(reason)
-    queueMicrotask(() => this.#sink.onError(reason))
+    queueMicrotask(() => this.#aborted || this.#sink.onError(reason))
   }
 
   #cancel(reason: Error): void {
@@ -294,7 +297,7 @@ export class Exchange implements Dispatcher.DispatchHandler, ByteStream {
     if (mapped.code === 'TLS') {
       // Certificates that were rotated under us: the next request reads and asks anew.
       this.#client.tls.expire()
-      this.#client.credentials.reject(this.#credential)
+      if (this.#credential.clientCertificate !== undefined) this.#client.credentials.reject(this.#credential)
     }
     this.fail(mapped)
   }

@@ -144,6 +144,11 @@ function socketTrouble(connection: Connection, phase: Phase, code: string, error
         'TIMEOUT',
         'no connection in time. Check the address, the network path, firewalls, and that the API server is not frozen.',
       ]
+    case 'UND_ERR_INVALID_ARG':
+      return [
+        'CREDENTIALS',
+        `the request cannot be sent (${error.message}). Look for stray characters in the credentials.`,
+      ]
     case 'UND_ERR_HEADERS_TIMEOUT':
     case 'UND_ERR_BODY_TIMEOUT':
       return ['TIMEOUT', 'no answer in time.']

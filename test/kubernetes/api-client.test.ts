@@ -229,6 +229,15 @@ describe('credentials', () => {
     })
   })
 
+  test('that no header can carry are said to be so, and not shown', async () => {
+    const error = await rejection(
+      clientOf({ server: 'http://127.0.0.1:1', user: { token: 'sec\nret' } }).json({ path: '/x' }),
+    )
+    expect(error).toMatchObject({ code: 'CREDENTIALS' })
+    expect(error.message).toContain('stray characters in the credentials')
+    expect(error.message).not.toMatch(/sec|ret$/)
+  })
+
   test('of a fixed token are not tried twice', async () => {
     const server = await startApiServer((_, response) => json(response, 401, {}))
     const client = clientOf({ server: server.url, user: { username: 'ada', password: 'pä:ss' } })
@@ -393,6 +402,17 @@ describe('a stream', () => {
     expect(before.calls).toEqual([])
     expect(waiting.calls).toEqual([])
     expect(receiving.calls).toEqual(['start', 'data:event'])
+  })
+
+  test('that is aborted says nothing of what went wrong just before', async () => {
+    const client = clientOf({ server: 'http://127.0.0.1:1' })
+    const sink = new RecordedSink()
+    const stop = new AbortController()
+    const stream = client.stream({ path: '/x', signal: stop.signal }, sink)
+    stop.abort(new Error('enough'))
+    stream.abort()
+    await rejection(client.json({ path: '/x' }))
+    expect(sink.calls).toEqual([])
   })
 
   test('ends with its signal, and tells the reason', async () => {
