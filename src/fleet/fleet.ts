@@ -27,7 +27,7 @@ export interface Fleet {
   close(): Promise<void>
 }
 
-export interface FleetLimits {
+interface FleetLimits {
   /** Initial states that are brought at a time, of one cluster and of all. Default 4 and 16. */
   readonly syncsPerCluster?: number
   readonly syncs?: number

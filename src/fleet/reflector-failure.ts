@@ -77,6 +77,14 @@ export function problemOf(failure: Failure, resource: string): FeedProblem {
   }
 }
 
+/** Of a resource that may be listed but not watched: it is only known as of the last list. */
+export function pollingProblem(resource: string, everyMs: number): FeedProblem {
+  return {
+    code: 'FORBIDDEN',
+    message: `The gateway may list ${resource} but not watch them: they are read again every ${everyMs / 1000} s. Allow it the verb watch.`,
+  }
+}
+
 function statusProblem(failure: Extract<Failure, { kind: 'STATUS' }>, resource: string): FeedProblem {
   const said = withoutAddresses(failure.message)
   switch (failure.statusCode) {

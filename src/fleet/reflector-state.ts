@@ -131,15 +131,15 @@ export type Result<K extends Kind> = readonly [ReflectorState<K>, readonly Outpu
 
 export const PAGE_SIZE = 500
 /** Servers that ignore `sendInitialEvents`, or never end the initial state, are found out after this. */
-export const QUIET_MS = 10_000
+const QUIET_MS = 10_000
 /** Bookmarks come about every minute where there are any. A silent stream is checked by resuming it. */
 export const IDLE_MS = 90_000
 /** A list whose body stops coming. */
-export const STALLED_MS = 30_000
+const STALLED_MS = 30_000
 /** After the end that the server was asked for, it gets so long to make it. */
-export const OVERDUE_MS = 5_000
+const OVERDUE_MS = 5_000
 /** A watch that ends sooner without an event counts as failed; one that lasts longer is settled. */
-export const SETTLED_MS = 1_000
+const SETTLED_MS = 1_000
 export const STREAM_AGAIN_MS = 30 * 60_000
 export const STREAM_FAILURES = 3
 export const POLL_MS = 30_000

@@ -54,7 +54,14 @@ import {
   STREAM_FAILURES,
   WATCH_AGAIN_MS,
 } from './reflector-state.ts'
-import { type Failure, isExpired, isRetriable, isStatus, problemOf } from './reflector-failure.ts'
+import {
+  type Failure,
+  isExpired,
+  isRetriable,
+  isStatus,
+  pollingProblem,
+  problemOf,
+} from './reflector-failure.ts'
 
 const NOTHING: readonly never[] = []
 
@@ -197,7 +204,7 @@ function onPageEnd<K extends Kind>(
   const [complete, said] = completed(state, first)
   if (moment.now < state.pollUntil) {
     // Complete as of now and followed by nothing: that is what STALE means.
-    const problem = { code: 'FORBIDDEN', message: pollMessage(state) } as const
+    const problem = pollingProblem(state.config.resource, POLL_MS)
     const [waiting, more] = wait(sayDown(complete, problem), moment.now + jittered(POLL_MS, moment), 'BEGIN')
     return [waiting, [...said, ...more]]
   }
@@ -391,10 +398,7 @@ function onStreamingFailed<K extends Kind>(
 
 /** Lists instead, and does not try again for a while: the server has the feature gate off, or is old. */
 function withoutStreaming<K extends Kind>(state: ReflectorState<K>, moment: Moment): Result<K> {
-  return list(
-    { ...state, streamFailures: 0, streamAfter: againAt(state, moment.now + STREAM_AGAIN_MS) },
-    moment,
-  )
+  return list({ ...state, streamFailures: 0, streamAfter: moment.now + STREAM_AGAIN_MS }, moment)
 }
 
 function onListFailed<K extends Kind>(
@@ -589,13 +593,4 @@ function sayUp<K extends Kind>([state, outputs]: Result<K>, first = false): Resu
   if (state.problem === null) return [state, outputs]
   const up = step<K>({ type: 'Up' })
   return [{ ...state, problem: null }, first ? [up, ...outputs] : [...outputs, up]]
-}
-
-/** An aggregated API server stays without streaming lists for good. */
-function againAt<K extends Kind>(state: ReflectorState<K>, at: number): number {
-  return state.config.streamingLists ? at : Infinity
-}
-
-function pollMessage<K extends Kind>({ config }: ReflectorState<K>): string {
-  return `The gateway may list ${config.resource} but not watch them: they are read again every ${POLL_MS / 1000} s. Allow it the verb watch.`
 }

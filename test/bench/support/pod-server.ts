@@ -31,7 +31,7 @@ const object = (i: number, resourceVersion?: number) => ({
 })
 
 /** The bytes of so many ADDED events and the bookmark that ends them. */
-export function podStream(count: number): Buffer {
+function podStream(count: number): Buffer {
   const lines = Array.from({ length: count }, (_, i) => JSON.stringify({ type: 'ADDED', object: object(i) }))
   const end = {
     type: 'BOOKMARK',
