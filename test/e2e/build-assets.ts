@@ -197,7 +197,8 @@ function run(
     const child = spawn(command, args, {
       cwd,
       env: { ...process.env, ...env },
-      stdio: ['ignore', 'inherit', 'inherit'],
+      // Standard output is for the result: the directory of the binaries.
+      stdio: ['ignore', process.stderr, process.stderr],
     })
     child.on('error', reject)
     child.on('close', (code) => {

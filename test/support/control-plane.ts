@@ -16,7 +16,6 @@ import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import { closeSync, openSync, readFileSync } from 'node:fs'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { createServer, type Server } from 'node:http'
 import { type AddressInfo, createServer as createNetServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -27,6 +26,7 @@ import { Kubectl, type CommandResult } from './kubectl.ts'
 import { KubernetesHttp } from './kubernetes-http.ts'
 import { startReaper, type Reaper } from './reaper.ts'
 import { createCertificateAuthority } from './test-certificates.ts'
+import { startTokenReviews, type TokenReviews } from './token-reviews.ts'
 
 const execute = promisify(execFile)
 
@@ -557,43 +557,6 @@ function kubeconfig(
     undefined,
     2,
   )
-}
-
-interface TokenReviews {
-  readonly url: string
-  issue(user: string, groups: readonly string[]): string
-  revoke(token: string): void
-  close(): Promise<void>
-}
-
-/** The webhook that vouches for `token()`: https://kubernetes.io/docs/reference/access-authn-authz/authentication/#webhook-token-authentication */
-async function startTokenReviews(): Promise<TokenReviews> {
-  const users = new Map<string, { username: string; uid: string; groups: readonly string[] }>()
-  const server: Server = createServer((request, response) => {
-    let text = ''
-    request.on('data', (chunk: Buffer) => (text += chunk.toString()))
-    request.on('end', () => {
-      const { apiVersion, spec } = JSON.parse(text) as { apiVersion: string; spec: { token: string } }
-      const user = users.get(spec.token)
-      const status = user ? { authenticated: true, user } : { authenticated: false }
-      response.setHeader('content-type', 'application/json')
-      response.end(JSON.stringify({ apiVersion, kind: 'TokenReview', status }))
-    })
-  })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`,
-    issue(username, groups) {
-      const token = randomBytes(16).toString('hex')
-      users.set(token, { username, uid: `uid-of-${username}`, groups })
-      return token
-    },
-    revoke: (token) => void users.delete(token),
-    close: async () => {
-      server.closeAllConnections()
-      await new Promise((resolve) => server.close(resolve))
-    },
-  }
 }
 
 /** Ports that were free a moment ago: the components cannot be asked which one they took. */

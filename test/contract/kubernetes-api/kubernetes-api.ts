@@ -17,6 +17,7 @@ import { describePatches } from './patch.ts'
 import { describeSubresources } from './subresources.ts'
 import { describeTables } from './table.ts'
 import { describeWatch } from './watch.ts'
+import { describeWorkloads } from './workloads.ts'
 import { describeWrites } from './write.ts'
 import type { ServerUnderTest, StartServer, Suite } from './server-under-test.ts'
 
@@ -69,6 +70,7 @@ export function describeKubernetesApi(name: string, start: StartServer): void {
     describeAccess(suite)
     describeNamespaces(suite)
     describeControllers(suite)
+    describeWorkloads(suite)
     describeExpiry(suite)
   })
 }

@@ -4,7 +4,7 @@
  */
 import { expect, type TestContext } from 'vitest'
 import { eventually } from '../../support/eventually.ts'
-import { type Answer, type KubeJson, type KubernetesHttp } from '../../support/kubernetes-http.ts'
+import { at, type Answer, type KubeJson, type KubernetesHttp } from '../../support/kubernetes-http.ts'
 
 export interface ServerUnderTest {
   /** A client with a bearer token that may do anything. */
@@ -105,6 +105,12 @@ export async function untilList(
 export function configMap(name: string, data: Record<string, string> = {}, metadata: object = {}): object {
   return { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, ...metadata }, data }
 }
+
+/** The condition of that type in an object's status. */
+export const condition = (object: unknown, type: string): unknown =>
+  (at(object, 'status.conditions') as readonly { readonly type: string }[] | undefined)?.find(
+    (entry) => entry.type === type,
+  )
 
 export const PAUSE_IMAGE = 'registry.k8s.io/pause:3.10'
 
