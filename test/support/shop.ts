@@ -15,9 +15,9 @@ interface Meta {
 }
 
 /** UIDs tell kind and name, so that a failing test can be read. */
-export const uidOf = (kind: string, name: string) => `${kind.toLowerCase()}-${name}-uid`
+const uidOf = (kind: string, name: string) => `${kind.toLowerCase()}-${name}-uid`
 
-export function object(kind: string, name: string, meta: Meta = {}, rest: Json = {}): Json {
+function object(kind: string, name: string, meta: Meta = {}, rest: Json = {}): Json {
   const { namespace, labels, owner, created = '2026-11-01T00:00:00Z', ...more } = meta
   return {
     kind,
@@ -159,7 +159,7 @@ const node = (name: string, ready: string, internal: string, external?: string, 
 const web = { app: 'web' }
 
 /** `prod-eu`, with one of everything. */
-export function populatedCluster(): FakeCluster {
+function populatedCluster(): FakeCluster {
   return new FakeCluster('prod-eu', { env: 'prod', region: 'eu' })
     .load('Node', [
       node('node-a', 'True', '10.0.0.1', '203.0.113.1'),
