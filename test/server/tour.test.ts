@@ -1,0 +1,35 @@
+/** The operations that GraphiQL opens with, over the real schema and within the default limits. */
+import { describe, expect, test } from 'vitest'
+import { AuthorizedFleet, everything } from '../../src/access/authorized-fleet.ts'
+import { createContext } from '../../src/graph/context.ts'
+import { createSchema } from '../../src/graph/schema.ts'
+import { Executor } from '../../src/server/execution.ts'
+import { exampleOperations } from '../../src/server/graphiql.ts'
+import { silent } from '../../src/server/logger.ts'
+import { shopFleet } from '../support/shop.ts'
+
+describe('the tour', () => {
+  const { fleet } = shopFleet()
+  const executor = new Executor({ schema: createSchema(), logger: silent })
+  const user = { name: 'visitor', groups: [] }
+  const signal = new AbortController().signal
+  const asker = {
+    user,
+    context: () => createContext(new AuthorizedFleet(fleet, user, everything)),
+    signal: () => signal,
+  }
+
+  test('has operations, and a folder without any has none', () => {
+    expect(exampleOperations().length).toBeGreaterThan(2)
+    expect(exampleOperations('/nowhere')).toEqual([])
+  })
+
+  test.each(exampleOperations().map((query) => [/query (\w+)/.exec(query)?.[1], query]))(
+    '%s is answered without errors, at first and from compiled code',
+    async (_name, query) => {
+      const first = await executor.execute({ query: query! }, asker)
+      expect(first.errors).toBeUndefined()
+      expect(await executor.execute({ query: query! }, asker)).toEqual(first)
+    },
+  )
+})
