@@ -1,6 +1,6 @@
-import { spawn } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer, request as httpRequest } from 'node:http'
 import {
   connect,
@@ -12,6 +12,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TLSSocket } from 'node:tls'
+import { promisify } from 'node:util'
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { TransportError } from '../../src/kubernetes/client.ts'
 import { eventually } from '../support/eventually.ts'
@@ -22,6 +23,9 @@ import {
 } from '../support/test-certificates.ts'
 import { clientOf, json, rejection, startApiServer } from './support/api-server.ts'
 import { RecordedSink } from './support/recorded-sink.ts'
+
+const execute = promisify(execFile)
+const OPENSSL = 'openssl'
 
 let folder: string
 let authority: CertificateAuthority
@@ -119,6 +123,21 @@ describe('TLS', () => {
     expect(await blind.json({ path: '/x' })).toEqual({ ok: true })
   })
 
+  test('says that the server’s certificate has expired', async () => {
+    const openssl = (line: string) => execute(OPENSSL, line.split(' '), { cwd: folder })
+    await openssl(
+      'req -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -noenc -subj /CN=api -keyout old.key -out old.csr',
+    )
+    await openssl('x509 -req -in old.csr -CA ca.crt -CAkey ca.key -days -1 -out old.crt')
+    const [cert, key] = await Promise.all(['crt', 'key'].map((end) => readFile(join(folder, `old.${end}`))))
+    const api = await startApiServer((_, response) => json(response, 200, {}), { tls: { cert, key } })
+    const client = clientOf({ server: api.url, certificateAuthority: ca() })
+    expect(await rejection(client.json({ path: '/x' }))).toMatchObject({
+      code: 'TLS',
+      message: `Cluster prod (${api.url}): its certificate has expired. Renew it, and check this machine’s clock.`,
+    })
+  })
+
   test('says what is wrong with the port, and with our own files', async () => {
     const plain = await startApiServer((_, response) => json(response, 200, {}))
     const noTls = clientOf({ server: plain.url.replace('http', 'https') })
@@ -188,8 +207,7 @@ describe('TLS', () => {
     const files = ['-cert', 'server.crt', '-key', 'server.key', '-CAfile', 'ca.crt']
     // In TLS 1.3 the alert comes after the handshake, where undici sees only the end.
     const verify = ['-tls1_2', '-Verify', '1', '-verify_return_error']
-    const command = ['openssl', 's_server', '-accept', '127.0.0.1:0', ...files, ...verify] as const
-    const openssl = spawn(command[0], command.slice(1), {
+    const openssl = spawn(OPENSSL, ['s_server', '-accept', '127.0.0.1:0', ...files, ...verify], {
       cwd: folder,
       // It ends when its standard input does.
       stdio: ['pipe', 'pipe', 'ignore'],
