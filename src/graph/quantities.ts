@@ -73,3 +73,8 @@ export const ResourcesRef = builder.objectRef<ResourceAmounts>('Resources').impl
     }),
   }),
 })
+
+/** A sum without the traces of binary fractions: exact to a billionth, the finest that Kubernetes writes. */
+export function total(sum: number): number {
+  return Number(sum.toFixed(9))
+}

@@ -270,7 +270,7 @@ function resourceOf(
   item: KubernetesJson,
   secret: boolean,
 ): Resource {
-  const object = presentable({ ...item, apiVersion, kind }, secret)
+  const object = presentable({ apiVersion, kind, ...item }, secret)
   const { name = '', namespace = null } = object.metadata ?? {}
   return { cluster, apiVersion, kind, namespace, name, manifest: { object, error: null } }
 }

@@ -12,6 +12,7 @@ import { CoverageRef } from './coverage.ts'
 import { KindEnum } from './enums.ts'
 import { badUserInput } from './errors.ts'
 import { clusterFields, clustersOf, type ClusterFilter } from './filters.ts'
+import { total } from './quantities.ts'
 import { ClusterRef, KIND_REFS } from './refs.ts'
 import { clustersOfRow } from './relations.ts'
 
@@ -167,6 +168,7 @@ function nodeTotals(fleet: AuthorizedFleet, extent: Extent, part: 'capacity' | '
   for (const entry of summaries(fleet, 'Node', extent)) {
     for (const [name, value] of entry[part]) totals.set(name, (totals.get(name) ?? 0) + value)
   }
+  for (const [name, value] of totals) totals.set(name, total(value))
   return totals
 }
 
@@ -174,7 +176,7 @@ function podTotals(fleet: AuthorizedFleet, extent: Extent, part: 'Request' | 'Li
   const entries = summaries(fleet, 'Pod', extent)
   const ended = sum(entries, ({ byPhase }) => (byPhase.get('Succeeded') ?? 0) + (byPhase.get('Failed') ?? 0))
   return new Map([
-    ['cpu', sum(entries, (entry) => entry[`cpu${part}`])],
+    ['cpu', total(sum(entries, (entry) => entry[`cpu${part}`]))],
     ['memory', sum(entries, (entry) => entry[`memory${part}`])],
     ['pods', sum(entries, ({ count }) => count) - ended],
   ])

@@ -7,7 +7,7 @@ import { anyText, equals, indexed, text, TextFilter, where } from '../filters.ts
 import { defineList, listField } from '../list.ts'
 import { ConditionRef } from '../metadata.ts'
 import { placeList } from '../place.ts'
-import { ResourcesRef } from '../quantities.ts'
+import { ResourcesRef, total } from '../quantities.ts'
 import { KIND_REFS, KubernetesObject, Node } from '../refs.ts'
 import { clustersOfRow } from '../relations.ts'
 import { podList } from './pod.ts'
@@ -103,7 +103,7 @@ function requestedOn(row: NodeRow, fleet: AuthorizedFleet): Requested {
     memory += pod.memoryRequest
     pods++
   }
-  return { cpu, memory, pods }
+  return { cpu: total(cpu), memory: total(memory), pods }
 }
 
 const RequestedRef = builder.objectRef<Requested>('NodeRequested').implement({
