@@ -113,6 +113,13 @@ class FleetMatches<R extends Row> {
     }
   }
 
+  /** All, table by table: for a pass that orders them itself, without the cost of a merge. */
+  *inAnyOrder(): Iterable<Iterable<R>> {
+    for (const cluster of this.#clusters) {
+      for (const matches of this.#of(cluster)) yield matches.from(undefined, false)
+    }
+  }
+
   #of(cluster: ClusterTables<R>): readonly Matches<R>[] {
     cluster.matches ??= cluster.tables
       .map((table) => new Matches(table, this.#selection))
@@ -183,8 +190,8 @@ function comparePlaces<R extends Row>(
   rowB: NaturalPlace,
   order: readonly SortKey<R>[],
 ): number {
-  for (const [index, { descending }] of order.entries()) {
-    const difference = compareValues(a[index]!, b[index]!, descending)
+  for (let i = 0; i < order.length; i++) {
+    const difference = compareValues(a[i]!, b[i]!, order[i]!.descending)
     if (difference !== 0) return difference
   }
   return compareNatural(rowA, rowB)
@@ -207,28 +214,33 @@ function ordered<R extends Row>(
   let total = 0
   let atOrBefore = false
   let atOrAfter = false
-  for (const row of matches.from(undefined, false)) {
-    total++
+  /** Most rows are decided by their first value alone, and nothing is allocated for them. */
+  const place = (row: R): void => {
     const value = sortValue(first(row))
-    const worst = best.worst
-    // Most rows are worse than the worst kept by their first value alone; with cursors they still count.
-    if (worst && !after && !before) {
-      const difference = compareValues(value, worst.values[0]!, firstDescending) * direction
-      if (difference > 0) {
-        best.skip()
-        continue
-      }
+    const fromAfter = after ? compareValues(value, after.values[0]!, firstDescending) : 1
+    const fromBefore = before ? compareValues(value, before.values[0]!, firstDescending) : -1
+    if (fromAfter < 0) atOrBefore = true
+    else if (fromBefore > 0) atOrAfter = true
+    else if (fromAfter > 0 && fromBefore < 0 && isWorse(value, row)) best.skip()
+    else {
+      const values = order.map((key, index) => (index === 0 ? value : sortValue(key.value(row))))
+      if (after && comparePlaces(values, row, after.values, after, order) <= 0) atOrBefore = true
+      else if (before && comparePlaces(values, row, before.values, before, order) >= 0) atOrAfter = true
+      else best.offer({ row, values })
     }
-    const values = order.map((key, index) => (index === 0 ? value : sortValue(key.value(row))))
-    if (after && comparePlaces(values, row, after.values, after, order) <= 0) {
-      atOrBefore = true
-      continue
+  }
+  const isWorse = (value: SortValue, row: R): boolean => {
+    const { worst } = best
+    if (!worst) return false
+    const difference = compareValues(value, worst.values[0]!, firstDescending)
+    if (difference !== 0) return difference * direction > 0
+    return order.length === 1 && compareNatural(row, worst.row) * direction > 0
+  }
+  for (const rows of matches.inAnyOrder()) {
+    for (const row of rows) {
+      total++
+      place(row)
     }
-    if (before && comparePlaces(values, row, before.values, before, order) >= 0) {
-      atOrAfter = true
-      continue
-    }
-    best.offer({ row, values })
   }
   const rows = best.sorted().map(({ row }) => row)
   return backward
