@@ -59,7 +59,7 @@ export async function startCommand(
 ): Promise<GatewayProcess> {
   const child = spawn(process.execPath, [join(ROOT, 'src/main.ts'), ...args], {
     cwd: ROOT,
-    env: { ...process.env, ...env },
+    env: { ...withoutConfiguration(process.env), ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   const killed = (): void => void child.kill('SIGKILL')
@@ -100,6 +100,11 @@ export async function startCommand(
       return exited
     },
   }
+}
+
+/** The configuration of a test is what the test says, whatever stands in the environment around it. */
+function withoutConfiguration(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith('FLEETGRAPH_')))
 }
 
 /** The URL from the line that says where it listens; rejects with the log when the process ends first. */
