@@ -45,11 +45,13 @@ export function where<R extends Row>(test: (row: R) => boolean): Condition<R> {
 }
 
 export function inNamespaces<R extends Row>(namespaces: readonly string[]): Condition<R> {
-  return { namespaces, test: (row) => namespaces.includes(row.namespace) }
+  const accepted = new Set(namespaces)
+  return { namespaces, test: (row) => accepted.has(row.namespace) }
 }
 
 function named<R extends Row>(names: readonly string[]): Condition<R> {
-  return { names, test: (row) => names.includes(row.name) }
+  const accepted = new Set(names)
+  return { names, test: (row) => accepted.has(row.name) }
 }
 
 export function labelled<R extends Row>(labels: LabelSelector): Condition<R> {
@@ -105,10 +107,11 @@ export const TextFilter = builder.inputRef<TextFilterInput>('TextFilter').implem
 })
 
 export function textTest(filter: TextFilterInput): (text: string) => boolean {
-  const { equals, in: among, prefix, contains } = filter
+  const { equals, prefix, contains } = filter
+  const among = filter.in && new Set(filter.in)
   return (text) =>
     (equals == null || text === equals) &&
-    (among == null || among.includes(text)) &&
+    (among == null || among.has(text)) &&
     (prefix == null || text.startsWith(prefix)) &&
     (contains == null || text.includes(contains))
 }
