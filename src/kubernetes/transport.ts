@@ -33,6 +33,8 @@ export class Transport {
   #shared: Dispatcher | undefined
   #single: Dispatcher | undefined
   #active = 0
+  /** Ends connections that undici is still making, which it would leave to their timeout. */
+  readonly #ended = new AbortController()
   #onRetired: (() => void) | undefined
 
   /** Throws OpenSSL's errors for certificates that cannot be read (at the first https connection). */
@@ -90,6 +92,7 @@ export class Transport {
     const dispatchers = [this.#shared, this.#single]
     this.#shared = this.#single = undefined
     await Promise.all(dispatchers.flatMap((dispatcher) => dispatcher?.destroy() ?? []))
+    this.#ended.abort()
   }
 
   #dispatcher(impersonates: boolean): Dispatcher {
@@ -117,6 +120,7 @@ export class Transport {
       // Below the 60 s after which cloud load balancers drop idle connections, as client-go.
       keepAlive: true,
       keepAliveInitialDelay: 30_000,
+      signal: this.#ended.signal,
     }
     const common = { keepAliveTimeout: 30_000, allowH2: http2, connectTimeout: timeout }
     if (proxyUrl === undefined)
