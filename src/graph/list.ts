@@ -136,8 +136,7 @@ export function listField<Parent, R extends Row>(
       const filter = args.filter ?? {}
       const window = windowOf(args)
       const place = within(parent, context)
-      const asked = clustersOf(filter, context)
-      const clusters = place.clusters ? place.clusters.filter((cluster) => asked.includes(cluster)) : asked
+      const clusters = clustersWithin(place, filter, context)
       const kinds = list.kindsOf(filter)
       const selection = selectionOf([...(place.conditions ?? []), ...list.conditions(filter)])
       const order = sortKeys(args.orderBy ?? list.defaultOrder, list.orderFields)
@@ -156,6 +155,17 @@ export function listField<Parent, R extends Row>(
       }
     },
   }) as FieldRef<Types>
+}
+
+/** A relation of each row of a page asks this: it does not go through the fleet unless the filter does. */
+function clustersWithin<R extends Row>(
+  { clusters }: Within<R>,
+  filter: CommonFilter,
+  context: GraphContext,
+): readonly Cluster[] {
+  if (clusters && filter.clusters == null && filter.clusterSelector == null) return clusters
+  const asked = clustersOf(filter, context)
+  return clusters ? clusters.filter((cluster) => asked.includes(cluster)) : asked
 }
 
 const PAGING = `At most ${MAX_PAGE} a page.`
