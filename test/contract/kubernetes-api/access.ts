@@ -141,7 +141,7 @@ export function describeAccess(suite: Suite): void {
       await expect.poll(status).toBe(403)
     })
 
-    test('nobody gives away more than they have', async () => {
+    test('rights in one namespace give none over the cluster', async () => {
       const editor = suite.unique('editor')
       const editorToken = await suite.server.token(editor, [group])
       const answer = await suite.http.post(

@@ -8,6 +8,7 @@ import { eventually } from '../../support/eventually.ts'
 import { describeAccess } from './access.ts'
 import { describeApply } from './apply.ts'
 import { describeControllers } from './controllers.ts'
+import { describeCustomResources } from './custom-resources.ts'
 import { describeDeletes } from './delete.ts'
 import { describeDiscovery } from './discovery.ts'
 import { describeExpiry } from './expiry.ts'
@@ -71,6 +72,7 @@ export function describeKubernetesApi(name: string, start: StartServer): void {
     describeNamespaces(suite)
     describeControllers(suite)
     describeWorkloads(suite)
+    describeCustomResources(suite)
     describeExpiry(suite)
   })
 }
