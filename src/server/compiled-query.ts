@@ -27,7 +27,6 @@ import {
   isCompositeType,
   isEnumType,
   isLeafType,
-  isObjectType,
   Kind,
   OperationTypeNode,
   type DocumentNode,
@@ -65,10 +64,14 @@ export function ineligible(
 ): string | undefined {
   if (operation.operation !== OperationTypeNode.QUERY) return 'not a query'
   if (operation.directives?.length) return 'a directive on the operation'
+  const possible = (type: GraphQLCompositeType): readonly GraphQLCompositeType[] =>
+    isAbstractType(type) ? schema.getPossibleTypes(type) : [type]
   let fields = 0
-  const check = (parent: GraphQLCompositeType, set: SelectionSetNode): string | undefined => {
+  /** `times`: for how many types the selection on `parent` is written out. */
+  const check = (parent: GraphQLCompositeType, set: SelectionSetNode, times: number): string | undefined => {
     for (const selection of set.selections) {
-      if (++fields > MAX_EXPANSION) return 'too many fields once interfaces are written out'
+      fields += times
+      if (fields > MAX_EXPANSION) return 'too many fields once interfaces are written out'
       for (const { name } of selection.directives ?? []) {
         if (name.value !== 'skip' && name.value !== 'include') return `the directive @${name.value}`
       }
@@ -86,24 +89,22 @@ export function ineligible(
           return 'an enum whose values are not its names'
         }
         if (!selection.selectionSet || !isCompositeType(type)) continue
-        for (const possible of isAbstractType(type) ? schema.getPossibleTypes(type) : [type]) {
-          problem ??= check(possible, selection.selectionSet)
-        }
+        problem = check(type, selection.selectionSet, times * possible(type).length)
       } else {
         const fragment =
           selection.kind === Kind.INLINE_FRAGMENT ? selection : fragments.get(selection.name.value)
         const on = fragment?.typeCondition ? schema.getType(fragment.typeCondition.name.value) : parent
         if (!fragment || !isCompositeType(on)) return 'a fragment that is not there'
-        // On an abstract type its fields are walked as those of the concrete type that is looked at.
-        const as = isAbstractType(on) && isObjectType(parent) && schema.isSubType(on, parent) ? parent : on
-        problem = check(as, fragment.selectionSet)
+        const types = possible(parent)
+        const matching = possible(on).filter((type) => types.includes(type)).length
+        problem = check(on, fragment.selectionSet, Math.max(1, (times * matching) / types.length))
       }
       if (problem) return problem
     }
     return undefined
   }
   const root = schema.getQueryType()
-  return root ? check(root, operation.selectionSet) : 'no query type'
+  return root ? check(root, operation.selectionSet, 1) : 'no query type'
 }
 
 /** Whether the field has the same arguments and defaults in every type that its parent can be. */

@@ -10,7 +10,7 @@ import { RequestAborted } from './answer-errors.ts'
 import type { Asker, ExecutionContext } from './execution.ts'
 
 /** What a request shows of who sent it. */
-export interface Credentials {
+interface Credentials {
   readonly headers: IncomingMessage['headers']
   readonly remoteAddress: string | undefined
 }

@@ -21,7 +21,7 @@ import { readiness } from './health.ts'
 import type { Logger } from './logger.ts'
 import { yogaEndpoint } from './yoga-endpoint.ts'
 
-export interface ServerOptions {
+interface ServerOptions {
   /** Default `127.0.0.1`. */
   readonly host?: string
   /** 0 takes a free one. Default 4000. */

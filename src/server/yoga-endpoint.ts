@@ -17,7 +17,7 @@ import type { EndpointOptions } from './graphql-endpoint.ts'
 import { graphiqlPage } from './graphiql.ts'
 
 /** One of them makes a GET a request that no foreign site can send. */
-export const CSRF_HEADERS = ['x-fleetgraph-csrf', 'x-graphql-yoga-csrf', 'apollo-require-preflight'] as const
+const CSRF_HEADERS = ['x-fleetgraph-csrf', 'x-graphql-yoga-csrf', 'apollo-require-preflight'] as const
 
 interface Sockets {
   readonly req: IncomingMessage

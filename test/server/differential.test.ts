@@ -65,7 +65,7 @@ describe('a compiled query', () => {
 
   test('answers hundreds of random queries as graphql-js does', { timeout: 120_000 }, async () => {
     const outcomes = { compiled: 0, 'left to execute': 0, ineligible: 0, 'bad variables': 0 }
-    for (let seed = 0; seed < SEEDS && outcomes.compiled < 300; seed++) {
+    for (let seed = 0; seed < SEEDS && outcomes.compiled < 200; seed++) {
       const random = randomQuery(zoo, seed, {
         scalars: { Day: ['1970-01-03', '1970-01-01'], Anything: ANYTHING },
         named: { first: [0, 3, 50], limit: [0, 1, 2] },
@@ -74,8 +74,8 @@ describe('a compiled query', () => {
       if (random) outcomes[await compare(zoo, random, () => zooContext())]++
     }
     // Else the comparison above would say nothing.
-    expect(outcomes.compiled).toBe(300)
-    expect(outcomes['left to execute']).toBeGreaterThan(50)
+    expect(outcomes.compiled).toBe(200)
+    expect(outcomes['left to execute']).toBeGreaterThan(30)
   })
 
   test('answers random queries over the real schema as graphql-js does', { timeout: 120_000 }, async () => {
@@ -84,7 +84,7 @@ describe('a compiled query', () => {
     const context = () =>
       createContext(new AuthorizedFleet(fleet, { name: 'visitor', groups: [] }, everything))
     const outcomes = { compiled: 0, 'left to execute': 0, ineligible: 0, 'bad variables': 0 }
-    for (let seed = 0; seed < SEEDS && outcomes.compiled < 400; seed++) {
+    for (let seed = 0; seed < SEEDS && outcomes.compiled < 250; seed++) {
       const random = randomQuery(schema, seed, {
         scalars: { DateTime: ['2020-01-01T00:00:00Z', '2030-01-01'] },
         named: {
@@ -105,7 +105,7 @@ describe('a compiled query', () => {
       })
       if (random) outcomes[await compare(schema, random, context)]++
     }
-    expect(outcomes.compiled).toBe(400)
+    expect(outcomes.compiled).toBe(250)
     // Nearly all that is asked of the fleet is answered by compiled code, but for what is read live.
     expect(outcomes['left to execute']).toBeLessThan(outcomes.compiled)
   })
@@ -211,6 +211,8 @@ describe('ineligible', () => {
     expect(why('{ __schema { types { name } } }')).toBe('introspection')
     expect(why('{ __typename animals { __typename } }')).toBeUndefined()
     expect(why('{ animals { mood } }')).toBe('an enum whose values are not its names')
+    expect(why('{ animals { nap } }')).toBe('an interface whose types differ in arguments')
+    expect(why('{ animals { ... on Dog { nap } } }')).toBeUndefined()
     expect(why('{ ... @defer { echo } }')).toBe('the directive @defer')
     expect(why('{ __proto__: echo }')).toBe('an alias that could be a key of every object')
   })
@@ -219,6 +221,8 @@ describe('ineligible', () => {
     let query = '{ id name }'
     for (let level = 0; level < 6; level++) query = `{ id friends ${query} }`
     expect(why(`{ animals ${query} }`)).toBeUndefined()
+    const narrow = query.replaceAll('{ id', '{ ... on Cat { id').replaceAll(' }', ' } }')
+    expect(why(`{ animals ${narrow} }`)).toBeUndefined()
     for (let level = 0; level < 6; level++) query = `{ id friends ${query} }`
     expect(why(`{ animals ${query} }`)).toContain('too many fields')
   })

@@ -139,6 +139,13 @@ describe('anything else', () => {
     expect((await get('mutation { rename(to: "x") }')).status).toBe(405)
   })
 
+  test('that accepts only an event stream is answered with one', async () => {
+    const server = await start()
+    const response = await server.ask('{ animals(first: 1) { id } }', {}, { accept: 'text/event-stream' })
+    expect(response.headers.get('content-type')).toContain('text/event-stream')
+    expect(await response.text()).toMatch(/event: next\ndata: .*"a0".*\n\nevent: complete/s)
+  })
+
   test('at another path or by another method is refused', async () => {
     const server = await start()
     expect((await fetch(`${server.url}/nothing`)).status).toBe(404)

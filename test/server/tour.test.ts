@@ -27,9 +27,9 @@ describe('the tour', () => {
   test.each(exampleOperations().map((query) => [/query (\w+)/.exec(query)?.[1], query]))(
     '%s is answered without errors, at first and from compiled code',
     async (_name, query) => {
-      const first = await executor.execute({ query: query! }, asker)
+      const first = await executor.execute({ query }, asker)
       expect(first.errors).toBeUndefined()
-      expect(await executor.execute({ query: query! }, asker)).toEqual(first)
+      expect(await executor.execute({ query }, asker)).toEqual(first)
     },
   )
 })

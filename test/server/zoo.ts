@@ -41,7 +41,7 @@ interface Animal {
   readonly trick?: string | null
 }
 
-export const ANIMALS: readonly Animal[] = Array.from({ length: 7 }, (_, index) => ({
+const ANIMALS: readonly Animal[] = Array.from({ length: 7 }, (_, index) => ({
   kind: index % 2 === 0 ? 'Cat' : 'Dog',
   id: `a${index}`,
   name: `Animal "${index}" – ü`,
@@ -145,6 +145,11 @@ const animalFields = () => ({
         .filter(({ mood, born }) => args.moods.includes(mood) && born >= args.since)
         .slice(0, args.limit),
   },
+  nap: {
+    type: GraphQLInt,
+    args: { minutes: { type: GraphQLInt, defaultValue: 5 } },
+    resolve: (_animal: Animal, { minutes }: { minutes: number }) => minutes,
+  },
   /** Fails for every third animal, and may not be null. */
   fragile: {
     type: new GraphQLNonNull(GraphQLString),
@@ -183,7 +188,12 @@ const Cat = new GraphQLObjectType({
 const Dog = new GraphQLObjectType({
   name: 'Dog',
   interfaces: [Animal],
-  fields: () => ({ ...animalFields(), trick: { type: GraphQLString } }),
+  fields: () => {
+    const { nap, ...fields } = animalFields()
+    // Allowed by the specification: the same argument with another default.
+    const args = { minutes: { type: GraphQLInt, defaultValue: 7 } }
+    return { ...fields, nap: { ...nap, args }, trick: { type: GraphQLString } }
+  },
 })
 
 const Found = new GraphQLUnionType({
