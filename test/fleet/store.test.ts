@@ -214,6 +214,28 @@ describe('indexes', () => {
   })
 })
 
+describe('the index of labels', () => {
+  it('answers for more keys than it keeps an index of', () => {
+    const pods = table()
+    const keys = Array.from({ length: 40 }, (_, i) => `key-${i}`)
+    for (const key of keys) pods.apply({ type: 'Apply', row: podRow({ name: key, labels: { [key]: 'x' } }) })
+    for (const key of [...keys, ...keys.toReversed()]) {
+      expect(names(pods.byLabels(parseLabelSelector(`${key}=x`)))).toEqual([`shop/${key}`])
+      expect(names(pods.byLabels(parseLabelSelector(`${key}=y`)))).toEqual([])
+    }
+  })
+
+  it('finds labels that came after it was first asked', () => {
+    const pods = table()
+    const web = () => names(pods.byLabels(parseLabelSelector('app=web')))
+    expect(web()).toEqual([])
+    pods.apply({ type: 'Apply', row: podRow({ name: 'a', labels: { app: 'web' } }) })
+    expect(web()).toEqual(['shop/a'])
+    pods.apply({ type: 'Apply', row: podRow({ name: 'a', labels: { app: 'db' }, resourceVersion: '2' }) })
+    expect(web()).toEqual([])
+  })
+})
+
 const steps: fc.Arbitrary<Step<'Pod'>[]> = fc
   .array(
     fc.oneof(
@@ -290,14 +312,19 @@ function summaryOf({ count, byStatus, byPhase, cpuRequest, memoryRequest, images
   return { count, byStatus, byPhase, cpuRequest, memoryRequest, images }
 }
 
+const SELECTORS = ['app=web', 'tier in (front,back),!canary', 'app!=db', 'canary', '!app', '']
+
 describe('after any sequence of steps', () => {
   it('rows, indexes and counters are what a plain map of the rows gives', () => {
     fc.assert(
       fc.property(steps, fc.boolean(), (steps, early) => {
         const pods = table()
         const model = new Model()
-        // A map of uids that is built early has to be kept up.
-        if (early) pods.getByUid('none')
+        // What is only built when it is asked for has to be kept up from then on.
+        if (early) {
+          pods.getByUid('none')
+          for (const text of SELECTORS) pods.byLabels(parseLabelSelector(text))
+        }
         for (const step of steps) {
           pods.apply(step)
           model.apply(step)
@@ -333,7 +360,7 @@ describe('after any sequence of steps', () => {
         for (const owner of ['o1', 'o2']) {
           expect(Array.from(pods.byOwner(owner).all())).toEqual(all.filter((row) => row.owner?.uid === owner))
         }
-        for (const text of ['app=web', 'tier in (front,back),!canary', 'app!=db', 'canary', '!app', '']) {
+        for (const text of SELECTORS) {
           const selector = parseLabelSelector(text)
           const rows = all.filter(({ labels }) => matchesLabels(selector, labels))
           expect(Array.from(pods.byLabels(selector).all())).toEqual(rows)
