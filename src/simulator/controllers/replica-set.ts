@@ -48,7 +48,16 @@ export function replicaSetController({ registry, clock, events }: ControlContext
     },
     observe(commit, enqueue) {
       const own = committed(commit, REPLICA_SETS)
-      if (own !== undefined) return enqueue(keyOf(own.object))
+      if (own !== undefined) {
+        // Its own status is no news: a failure that names a new pod each time would wake it for ever.
+        const { object, previous } = own
+        const statusOnly =
+          commit.type === 'MODIFIED' &&
+          previous?.spec === object.spec &&
+          previous.metadata.deletionTimestamp === object.metadata.deletionTimestamp
+        if (!statusOnly) enqueue(keyOf(object))
+        return
+      }
       orphans.observe(commit)
       enqueueOwners(registry, commit, PODS, REPLICA_SETS, (each) => each.spec.selector, enqueue)
     },
