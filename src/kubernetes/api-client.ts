@@ -14,6 +14,7 @@ import {
   type Credentials,
   type TlsMaterial,
 } from './credentials.ts'
+import { environmentProxy } from './environment-proxy.ts'
 import { brokenGzip, Exchange, gunzipAll, type ExchangeClient } from './exchange.ts'
 import { Transport, type TransportOptions } from './transport.ts'
 
@@ -23,6 +24,8 @@ export interface ApiClientOptions extends CredentialOptions, TransportOptions {
    * It saves nine tenths of a list's bytes and costs a third more CPU.
    */
   readonly compression?: boolean
+  /** Where to look for a proxy; default the process's. See `environment-proxy.ts`. */
+  readonly env?: Readonly<Record<string, string | undefined>>
   /** Closes the client. */
   readonly signal?: AbortSignal
 }
@@ -57,7 +60,8 @@ class UndiciApiClient implements ApiClient, ExchangeClient {
     url.username = url.password = ''
     this.server = url.href.replace(/\/$/, '')
     this.pathPrefix = url.pathname.replace(/\/$/, '')
-    this.connection = connection
+    const proxyUrl = connection.proxyUrl ?? environmentProxy(connection.server, options.env ?? process.env)
+    this.connection = proxyUrl === undefined ? connection : { ...connection, proxyUrl }
     this.#options = options
     this.compression =
       options.compression ?? (connection.disableCompression !== true && !isLoopback(url.hostname))

@@ -116,12 +116,15 @@ function proxyTrouble(connection: Connection, code: string, error: Failure): Tro
   if (/HTTP Tunneling|Proxy Authentication/.test(error.message))
     return [
       'UNREACHABLE',
-      `${proxy} refused the connection: ${/\(\d+\)/.exec(error.message)?.[0] ?? error.message}. Check proxy-url and its credentials.`,
+      `${proxy} refused the connection: ${/\(\d+\)/.exec(error.message)?.[0] ?? error.message}. Check proxy-url (or HTTPS_PROXY) and its credentials.`,
     ]
   if (/^(UND_ERR_PRX|UND_ERR_SOCKS|SECURE_PROXY)/.test(code) || /socks/i.test(error.name + error.message))
-    return ['UNREACHABLE', `no way through ${proxy} (${error.message}). Check proxy-url.`]
+    return [
+      'UNREACHABLE',
+      `no way through ${proxy} (${error.message}). Check proxy-url, or HTTPS_PROXY and NO_PROXY.`,
+    ]
   if (['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN'].includes(code))
-    return ['UNREACHABLE', `cannot reach ${proxy} (${code}). Check proxy-url.`]
+    return ['UNREACHABLE', `cannot reach ${proxy} (${code}). Check proxy-url, or HTTPS_PROXY and NO_PROXY.`]
   return undefined
 }
 

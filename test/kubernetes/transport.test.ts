@@ -347,6 +347,14 @@ describe('a proxy', () => {
     expect(proxy.asked).toEqual([`127.0.0.1:${api.port}`])
   })
 
+  test('of the environment is used where the connection names none', async () => {
+    const proxy = await connectProxy({ refuse: true })
+    const env = { HTTPS_PROXY: `http://127.0.0.1:${proxy.port}`, NO_PROXY: 'example.org' }
+    const client = clientOf({ server: 'https://api.example.com:6443' }, { env })
+    expect((await rejection(client.json({ path: '/x' }))).message).toContain('refused the connection: (403)')
+    expect(proxy.heard).toMatchObject([{ url: 'api.example.com:6443' }])
+  })
+
   test('that is away or refuses is named, without its password', async () => {
     const refusing = await connectProxy({ refuse: true })
     const client = clientOf({
