@@ -256,8 +256,8 @@ export function openApiV2(table: ResourceTable, version: string): unknown {
   }
 }
 
-/** The media type in which client-go asks for the second version, and in nothing else. */
-export const openApiV2Protobuf = 'application/com.github.proto-openapi.spec.v2@v1.0+protobuf'
+/** What client-go is told of the second version, which it asks for in nothing else (it asks with `@v1.0`). */
+export const openApiV2Protobuf = 'application/com.github.proto-openapi.spec.v2.v1.0+protobuf'
 
 /**
  * The second version without any path or definition, in the encoding of gnostic's `openapi.v2.Document`:

@@ -185,7 +185,6 @@ export function fieldSelector(
 ): Predicate | undefined {
   if (text.trim() === '') return undefined
   const table = selectable[keyOf(definition)] ?? {}
-  const group = definition.group === '' ? '' : `${definition.group}/`
   const predicates = text.split(',').map((part): Predicate => {
     const match = /^([^=!]+)(==|=|!=)(.*)$/.exec(part.trim())
     if (match === null) throw badRequest(`invalid selector: '${text}'; can't understand '${part.trim()}'`)
@@ -193,9 +192,9 @@ export function fieldSelector(
     const read = readerOf(field, table, definition, version)
     if (read === undefined) {
       throw badRequest(
-        definition.custom === undefined && group === '' && selectable[keyOf(definition)] !== undefined
-          ? `Unable to find "${group}${version}, Resource=${definition.resource}" that match label selector "", field selector "${text}": field label not supported: ${field}`
-          : `Unable to find "${group}${version}, Resource=${definition.resource}" that match label selector "", field selector "${text}": "${field}" is not a known field selector: only "metadata.name", "metadata.namespace"`,
+        selectable[keyOf(definition)] === undefined
+          ? `"${field}" is not a known field selector: only "metadata.name", "metadata.namespace"`
+          : `field label not supported: ${field}`,
       )
     }
     return sign === '!=' ? (object) => read(object) !== wanted : (object) => read(object) === wanted

@@ -56,7 +56,7 @@ interface Queue {
 /** Longest stretch of one pump before other callbacks get their turn, in milliseconds. */
 const sliceMs = 5
 /** Bytes gathered into one write. */
-const batchBytes = 256 * 1024
+const batchBytes = 1024 * 1024
 
 export class WatchHub {
   readonly #storage: Storage
