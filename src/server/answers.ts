@@ -44,10 +44,6 @@ export class Answers {
     this.#kept = new BoundedCache(bounds)
   }
 
-  get size(): number {
-    return this.#kept.size
-  }
-
   /** The bytes of an answer that would be the same now. */
   get(key: string): Buffer | undefined {
     const kept = this.#kept.get(key)
@@ -68,10 +64,6 @@ export class Answers {
     const oldest = this.#kept.oldest()
     if (oldest && !oldest[1].reads.unchanged()) this.#kept.delete(oldest[0])
     return body ?? text
-  }
-
-  clear(): void {
-    this.#kept.clear()
   }
 }
 

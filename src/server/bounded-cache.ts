@@ -17,14 +17,6 @@ export class BoundedCache<K, V> {
     this.#bounds = bounds
   }
 
-  get size(): number {
-    return this.#entries.size
-  }
-
-  get bytes(): number {
-    return this.#bytes
-  }
-
   get(key: K): V | undefined {
     const entry = this.#entries.get(key)
     if (!entry) return undefined
@@ -56,10 +48,5 @@ export class BoundedCache<K, V> {
   oldest(): readonly [K, V] | undefined {
     for (const [key, { value }] of this.#entries) return [key, value]
     return undefined
-  }
-
-  clear(): void {
-    this.#entries.clear()
-    this.#bytes = 0
   }
 }

@@ -61,10 +61,6 @@ export class Waiting {
     this.#timeoutMs = timeoutMs
   }
 
-  get size(): number {
-    return this.#exchanges.size
-  }
-
   /**
    * Watches over the exchange until `work` settles; the result is the same as that of `work`. At the
    * deadline only the live reads end: the answer then says of each that it failed, and has the rest.

@@ -13,7 +13,7 @@ import { everything, type Policy } from '../access/authorized-fleet.ts'
 import { systemClock, type Clock } from '../fleet/clock.ts'
 import type { Fleet } from '../fleet/fleet.ts'
 import type { GraphQLSchema } from 'graphql'
-import { Executor, type ExecutorOptions } from './execution.ts'
+import { Executor, failed, type ExecutorOptions } from './execution.ts'
 import { Waiting, type Access } from './exchange.ts'
 import { exampleOperations, graphiqlOptions } from './graphiql.ts'
 import { GraphQLEndpoint, isJson, negotiate } from './graphql-endpoint.ts'
@@ -116,6 +116,16 @@ export async function startServer(setup: ServerSetup): Promise<RunningServer> {
   }
 
   const handle = (request: IncomingMessage, response: ServerResponse): void => {
+    try {
+      route(request, response)
+    } catch (error) {
+      const { body } = failed(error, logger)
+      if (response.headersSent) response.destroy()
+      else send(response, 500, body, true)
+    }
+  }
+
+  const route = (request: IncomingMessage, response: ServerResponse): void => {
     const { url = '/', method } = request
     const query = url.indexOf('?')
     const path = query === -1 ? url : url.slice(0, query)
@@ -137,9 +147,9 @@ export async function startServer(setup: ServerSetup): Promise<RunningServer> {
       }
       return
     }
-    const route = Object.hasOwn(routes, path) ? routes[path] : undefined
-    if (!route) refuse(request, response, 404, `There is nothing here: the endpoint is ${PATH}.`)
-    else if (method === 'GET' || method === 'HEAD') route(request, response)
+    const answer = Object.hasOwn(routes, path) ? routes[path] : undefined
+    if (!answer) refuse(request, response, 404, `There is nothing here: the endpoint is ${PATH}.`)
+    else if (method === 'GET' || method === 'HEAD') answer(request, response)
     else refuse(request, response, 405, 'Send a GET.')
   }
 
@@ -204,7 +214,10 @@ function isLoopback(host: string): boolean {
 }
 
 function sendJson(response: ServerResponse, status: number, value: unknown, close: boolean): void {
-  const body = JSON.stringify(value)
+  send(response, status, JSON.stringify(value), close)
+}
+
+function send(response: ServerResponse, status: number, body: string | Buffer, close: boolean): void {
   response.writeHead(status, {
     'content-type': 'application/json; charset=utf-8',
     'content-length': Buffer.byteLength(body),

@@ -241,6 +241,22 @@ describe('health', () => {
   })
 })
 
+describe('a bug in a route', () => {
+  test('is answered and logged, and the server goes on', async () => {
+    const server = await start({
+      fleet: {
+        get clusters(): never {
+          throw new TypeError('secret')
+        },
+      },
+    })
+    const response = await fetch(`${server.url}/readyz`)
+    expect([response.status, await response.text()]).toEqual([500, expect.stringMatching(/^((?!secret).)*$/)])
+    expect(server.log.some(({ level }) => level === 'error')).toBe(true)
+    expect((await fetch(`${server.url}/healthz`)).status).toBe(200)
+  })
+})
+
 describe('closing', () => {
   test('lets requests in flight end, on connections that then close, and takes no new ones', async () => {
     const server = await start()
