@@ -341,7 +341,9 @@ describe('the gateway over two real control planes', () => {
               {
                 revision: 1,
                 ready: 2,
-                pods: { nodes: Array(2).fill({ status: 'Running', node: { ready: 'True' } }) },
+                pods: {
+                  nodes: Array.from({ length: 2 }, () => ({ status: 'Running', node: { ready: 'True' } })),
+                },
               },
             ],
             services: [

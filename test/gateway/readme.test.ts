@@ -1,0 +1,172 @@
+/**
+ * The README promises only what runs: its demo is started as it says, and each of its requests is sent.
+ */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { stringify } from 'yaml'
+import { eventually } from '../support/eventually.ts'
+import { startCommand, type GatewayProcess } from '../support/gateway-process.ts'
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+const README = readFileSync(join(ROOT, 'README.md'), 'utf8')
+const TOUR = join(ROOT, 'examples/portal/tour')
+
+function blocks(language: string): string[] {
+  return [...README.matchAll(new RegExp(`^\`\`\`${language}\\n([^]*?)^\`\`\``, 'gm'))].map(
+    ([, text]) => text!,
+  )
+}
+
+let directory: string
+let demo: GatewayProcess
+let startedWithinMs: number
+
+beforeAll(async () => {
+  directory = mkdtempSync(join(tmpdir(), 'fleetgraph-readme-'))
+  expect(scripts()['demo']).toBe('node src/main.ts demo')
+  const before = performance.now()
+  demo = await startCommand(['demo', '--kubeconfig', join(directory, 'kubeconfig')], {
+    FLEETGRAPH_SERVER_PORT: '0',
+  })
+  await eventually(async () => {
+    const { summary } = await demo.query<{ summary: { coverage: readonly { state: string }[] } }>(
+      '{ summary { coverage { state } } }',
+    )
+    expect(summary.coverage.map(({ state }) => state)).toEqual(['CURRENT', 'CURRENT', 'CURRENT'])
+  })
+  startedWithinMs = performance.now() - before
+})
+
+afterAll(async () => {
+  expect(await demo?.close()).toBe(0)
+  rmSync(directory, { recursive: true, force: true })
+})
+
+/** A line of a shell, in the project's folder. */
+async function run(
+  line: string,
+): Promise<{ readonly code: number; readonly output: string; readonly errors: string }> {
+  const child = spawn('sh', ['-c', line], { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] })
+  let output = ''
+  let errors = ''
+  child.stdout.on('data', (chunk) => (output += String(chunk)))
+  child.stderr.on('data', (chunk) => (errors += String(chunk)))
+  const [code] = (await once(child, 'close')) as [number]
+  return { code, output, errors }
+}
+
+function scripts(): Readonly<Record<string, string>> {
+  const text = readFileSync(join(ROOT, 'package.json'), 'utf8')
+  return (JSON.parse(text) as { scripts: Record<string, string> }).scripts
+}
+
+describe('the README', () => {
+  it('starts a demo that says where to go', () => {
+    expect(demo.output()).toContain(`GraphiQL    ${demo.url}`)
+    expect(demo.output()).toContain('prod-eu, prod-us, staging')
+    console.log(`the demo answered for three clusters after ${Math.round(startedWithinMs)} ms`)
+  })
+
+  it('shows a curl command that answers for every cluster', async () => {
+    const command = blocks('sh').find((block) => block.startsWith('curl'))!
+    const { output } = await run(command.replace('http://127.0.0.1:4000/graphql', demo.url))
+    expect(JSON.parse(output)).toMatchObject({
+      data: {
+        clusters: { nodes: [{ name: 'prod-eu', state: 'UP' }, { name: 'prod-us' }, { name: 'staging' }] },
+        pods: { nodes: [{}, {}, {}], coverage: [{ state: 'CURRENT' }, {}, {}] },
+      },
+    })
+  })
+
+  it('holds the documents of the tour as GraphiQL opens them', () => {
+    const files = readdirSync(TOUR)
+      .toSorted()
+      .map((name) => readFileSync(join(TOUR, name), 'utf8'))
+    const shown = blocks('graphql')
+    expect(shown).toHaveLength(4)
+    expect(files.slice(0, 4)).toEqual(shown)
+  })
+
+  it('walks from the fleet over nodes and a workload to the links of its service, in all three clusters', async () => {
+    const [fleet, nodes, workload, service] = await Promise.all(
+      blocks('graphql').map((document) => demo.query<Record<string, { nodes: readonly object[] }>>(document)),
+    )
+    expect(fleet!['clusters']!.nodes).toHaveLength(3)
+    expect(nodes!['nodes']!.nodes.length).toBeGreaterThan(3)
+    const storefronts = workload!['deployments']!.nodes
+    expect(storefronts).toHaveLength(3)
+    for (const each of storefronts) {
+      expect(each).toMatchObject({
+        name: 'storefront',
+        rollout: { status: 'COMPLETE' },
+        replicaSets: expect.arrayContaining([
+          { name: expect.any(String), revision: 1, ready: 0, containers: [{ image: expect.any(String) }] },
+        ]),
+        pods: {
+          nodes: expect.arrayContaining([
+            expect.objectContaining({ status: 'Running', node: { name: expect.any(String) } }),
+          ]),
+        },
+      })
+    }
+    for (const each of service!['services']!.nodes) {
+      expect(each).toMatchObject({
+        workloads: [{ kind: 'Deployment', name: 'storefront' }],
+        links: expect.arrayContaining([
+          { kind: 'LOAD_BALANCER', url: expect.stringMatching(/^http:\/\/[\d.]+:80$/) },
+        ]),
+      })
+    }
+  })
+
+  it('serves the default kubeconfig without any configuration', async () => {
+    expect(blocks('sh')).toContain('npm start\n')
+    expect(scripts()['start']).toBe('node src/main.ts serve')
+    const started = await startCommand(['serve'], {
+      KUBECONFIG: join(directory, 'kubeconfig'),
+      FLEETGRAPH_SERVER_PORT: '0',
+    })
+    await eventually(async () => {
+      const { pods } = await started.query<{ pods: { coverage: readonly object[] } }>(
+        '{ pods { coverage { cluster state } } }',
+      )
+      expect(pods.coverage).toEqual([
+        { cluster: 'prod-eu', state: 'CURRENT' },
+        { cluster: 'prod-us', state: 'CURRENT' },
+        { cluster: 'staging', state: 'CURRENT' },
+      ])
+    })
+    expect(await started.close()).toBe(0)
+  })
+
+  it('checks clusters: which answer, in which version, and what is wrong with the others', async () => {
+    const command = blocks('sh').find((block) => block.includes('check'))!
+    const config = join(directory, 'fleetgraph.yaml')
+    const demoClusters = { type: 'kubeconfig', paths: [join(directory, 'kubeconfig')] }
+    writeFileSync(config, stringify({ clusters: [demoClusters] }))
+    const good = await run(command.replace('fleetgraph.yaml', config))
+    expect(good.output).toMatch(/^prod-eu\s+yes\s+v1\.34\.1\s+everything/m)
+    expect(good.output).toMatch(/^staging\s+yes\s+v1\.35\.0\s+everything/m)
+    expect(good.code).toBe(0)
+
+    const lab = { type: 'server', name: 'lab', server: 'http://127.0.0.1:1' }
+    writeFileSync(config, stringify({ clusters: [demoClusters, lab] }))
+    const bad = await run(command.replace('fleetgraph.yaml', config))
+    expect(bad.output).toMatch(/^lab\s+no\s+-\s+-/m)
+    expect(bad.output).toMatch(/^lab: .*127\.0\.0\.1:1/m)
+    expect(bad.code).toBe(1)
+  })
+
+  it('exits with 2 and names the line when the configuration is wrong', async () => {
+    const config = join(directory, 'wrong.yaml')
+    writeFileSync(config, 'server:\n  prot: 1\n')
+    const { code, errors } = await run(`npm run --silent fleetgraph -- serve --config ${config}`)
+    expect(errors).toContain('wrong.yaml:2:3: server.prot: there is no such key')
+    expect(code).toBe(2)
+  })
+})
