@@ -1,7 +1,7 @@
 /**
  * What it costs to bring 5,000 pods of 8 KB into a table, over HTTP: the CPU time of all of it – client,
  * splitting, parsing, projection, store – against the CPU time of nothing but `JSON.parse` of the same
- * bytes, and the longest time that the event loop did not turn.
+ * bytes, and the longest that the event loop did not turn.
  */
 import { type Bench, collectGarbage, cpuMs, type Figure, longestBlockMs, median } from './figure.ts'
 import { startFeed } from './support/feed-run.ts'
