@@ -7,12 +7,13 @@
  * Invariant: a directory under its final name holds every binary, whole: a build happens in a
  * directory beside it, which is renamed when it is complete. It knows nothing of how they are started.
  */
-import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { access, constants, mkdir, readFile, readdir, rename, rm, stat } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { buildFromDebian, DEBIAN_VERSION } from './debian-assets.ts'
+import { goToolchain } from './go-toolchain.ts'
+import { run } from './run-command.ts'
 
 export const BINARIES = [
   'etcd',
@@ -97,7 +98,13 @@ export async function buildAssets(origin: Origin, log: (line: string) => void): 
 }
 
 async function buildFromModules(target: string, log: (line: string) => void): Promise<void> {
-  const go = await findGo()
+  const go = await goToolchain(await goVersion(), join(target, '..'), log).catch((cause: unknown) => {
+    throw new AssetsError(
+      'no Go 1.21 or later here, and none could be fetched: install it (https://go.dev/dl/), or build an older ' +
+        'control plane with `npm run e2e:assets -- --from debian`, or set KUBEBUILDER_ASSETS',
+      { cause },
+    )
+  })
   for (const family of FAMILIES) {
     const cwd = join(HERE, family.module)
     const version = await pinned(family.module, family.version)
@@ -105,11 +112,11 @@ async function buildFromModules(target: string, log: (line: string) => void): Pr
       const started = performance.now()
       log(`building ${name} ${version}`)
       await run(
-        go,
+        go.command,
         ['build', '-trimpath', '-ldflags', linkerFlags(version), '-o', join(target, name), path],
         {
           cwd,
-          env: { CGO_ENABLED: '0', GOFLAGS: '-mod=readonly', GOTOOLCHAIN: 'auto', GOWORK: 'off' },
+          env: { CGO_ENABLED: '0', GOFLAGS: '-mod=readonly', GOWORK: 'off', ...go.env },
         },
       )
       log(`built ${name} in ${((performance.now() - started) / 1000).toFixed(0)} s`)
@@ -131,17 +138,12 @@ function linkerFlags(version: string): string {
   ].join(' ')
 }
 
-/** Go 1.21 is enough: from there on it fetches the toolchain that a go.mod asks for by itself. */
-async function findGo(): Promise<string> {
-  for (const candidate of ['go', '/usr/local/go/bin/go', '/usr/lib/go/bin/go']) {
-    const version = await output(candidate, ['env', 'GOVERSION']).catch(() => undefined)
-    const minor = Number(/^go1\.(\d+)/.exec(version ?? '')?.[1] ?? 0)
-    if (minor >= 21) return candidate
-  }
-  throw new AssetsError(
-    'no Go 1.21 or later found: install it (https://go.dev/dl/), or build an older control plane with ' +
-      '`npm run e2e:assets -- --from debian`, or set KUBEBUILDER_ASSETS',
-  )
+/** What the go.mod of Kubernetes asks for: all the others are content with it. */
+async function goVersion(): Promise<string> {
+  const file = join(HERE, 'kubernetes/go.mod')
+  const version = /^go (\d+\.\d+\.\d+)$/m.exec(await readFile(file, 'utf8'))?.[1]
+  if (version === undefined) throw new AssetsError(`${file} names no release of Go`)
+  return version
 }
 
 async function cacheDirectory(origin: Origin): Promise<string> {
@@ -183,42 +185,10 @@ async function removeOlder(dir: string): Promise<void> {
   for (const name of await readdir(root)) {
     const path = join(root, name)
     const age = Date.now() - (await stat(path)).mtimeMs
+    if (name.startsWith('go-')) continue
     const half = name.includes('.building-')
     if (path !== dir && age > (half ? 1 : 30) * 86_400_000) await rm(path, { recursive: true, force: true })
   }
-}
-
-function run(
-  command: string,
-  args: readonly string[],
-  { cwd, env }: { readonly cwd: string; readonly env: Readonly<Record<string, string>> },
-): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(command, args, {
-      cwd,
-      env: { ...process.env, ...env },
-      // Standard output is for the result: the directory of the binaries.
-      stdio: ['ignore', process.stderr, process.stderr],
-    })
-    child.on('error', reject)
-    child.on('close', (code) => {
-      if (code === 0) resolve()
-      else
-        reject(new AssetsError(`\`${command} ${args.slice(0, 2).join(' ')} …\` in ${cwd} ended with ${code}`))
-    })
-  })
-}
-
-function output(command: string, args: readonly string[]): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'ignore'] })
-    let text = ''
-    child.stdout.on('data', (chunk: Buffer) => (text += chunk.toString()))
-    child.on('error', reject)
-    child.on('close', (code) =>
-      code === 0 ? resolve(text.trim()) : reject(new Error(`${command} ended with ${code}`)),
-    )
-  })
 }
 
 if (import.meta.main) {
