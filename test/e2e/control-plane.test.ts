@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { churn, untilQuiet } from '../support/churn.ts'
+import { churn, snapshotCluster, untilQuiet } from '../support/churn.ts'
 import { KubernetesHttp } from '../support/kubernetes-http.ts'
 import { startRealCluster, type RealCluster } from '../support/real-cluster.ts'
 
@@ -86,6 +86,12 @@ describe('a real control plane for tests', () => {
     ]) {
       expect(snapshot.get(resource)?.size, resource).toBeGreaterThan(0)
     }
+    const { stdout } = await plane.kubectl('get', 'deployments', '-A', '-o', 'json')
+    const { items } = JSON.parse(stdout) as { items: { metadata: { namespace: string; name: string } }[] }
+    const listed = (await snapshotCluster(plane.http)).get('deployments.apps')
+    expect(items.map(({ metadata }) => `${metadata.namespace}/${metadata.name}`).toSorted()).toEqual(
+      [...(listed?.keys() ?? [])].toSorted(),
+    )
     for (const pod of snapshot.get('pods')?.values() ?? [])
       expect(pod.metadata.deletionTimestamp).toBeUndefined()
   }, 120_000)

@@ -269,7 +269,7 @@ async function serviceAccountOf(http: KubernetesHttp, namespace: string): Promis
 export type Snapshot = ReadonlyMap<string, ReadonlyMap<string, KubeJson>>
 
 /** Those of the gateway's kinds, each in the version that the gateway asks for. */
-export const SNAPSHOT_RESOURCES: Readonly<Record<string, string>> = {
+const SNAPSHOT_RESOURCES: Readonly<Record<string, string>> = {
   nodes: '/api/v1/nodes',
   namespaces: '/api/v1/namespaces',
   pods: '/api/v1/pods',

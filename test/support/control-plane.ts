@@ -45,7 +45,7 @@ export interface ControlPlaneOptions {
 }
 
 /** One entry of the audit log at level Metadata, stage ResponseComplete (watches: ResponseStarted too). */
-export interface AuditEntry {
+interface AuditEntry {
   readonly auditID: string
   readonly stage: string
   readonly verb: string
@@ -115,7 +115,7 @@ export interface ControlPlane {
   close(): Promise<void>
 }
 
-export type Component = 'etcd' | 'kube-apiserver' | 'kube-controller-manager' | 'kube-scheduler'
+type Component = 'etcd' | 'kube-apiserver' | 'kube-controller-manager' | 'kube-scheduler'
 
 const AUDIT_POLICY = {
   apiVersion: 'audit.k8s.io/v1',

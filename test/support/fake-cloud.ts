@@ -6,7 +6,7 @@
 import { at, type KubeJson, type KubernetesHttp } from './kubernetes-http.ts'
 import { followResource } from './follow-resource.ts'
 
-export const FAKE_STORAGE_CLASS = 'standard'
+const FAKE_STORAGE_CLASS = 'standard'
 const PROVISIONER = 'disk.fleetgraph.test'
 
 export interface FakeCloud {

@@ -15,7 +15,7 @@ export interface ServerAccess {
   readonly key?: string | undefined
 }
 
-export interface ObjectMeta {
+interface ObjectMeta {
   readonly name: string
   readonly namespace?: string
   readonly generateName?: string
@@ -35,7 +35,7 @@ export interface ObjectMeta {
   readonly remainingItemCount?: number
 }
 
-export interface OwnerReference {
+interface OwnerReference {
   readonly apiVersion: string
   readonly kind: string
   readonly name: string
@@ -44,7 +44,7 @@ export interface OwnerReference {
   readonly blockOwnerDeletion?: boolean
 }
 
-export interface ManagedFields {
+interface ManagedFields {
   readonly manager: string
   readonly operation: string
   readonly apiVersion: string
@@ -66,7 +66,7 @@ export interface KubeJson {
   readonly [field: string]: unknown
 }
 
-export interface StatusDetails {
+interface StatusDetails {
   readonly name?: string
   readonly kind?: string
   readonly group?: string

@@ -112,7 +112,7 @@ export const condition = (object: unknown, type: string): unknown =>
     (entry) => entry.type === type,
   )
 
-export const PAUSE_IMAGE = 'registry.k8s.io/pause:3.10'
+const PAUSE_IMAGE = 'registry.k8s.io/pause:3.10'
 
 export function podSpec(more: object = {}): object {
   return { containers: [{ name: 'main', image: PAUSE_IMAGE }], ...more }
