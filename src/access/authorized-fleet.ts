@@ -18,6 +18,7 @@ import type { Page, Scope, ScopedTable, Selection, SortKey, Window } from '../fl
 import type { NamespaceSummary } from '../fleet/summary.ts'
 import type { SortedRows, TableReader } from '../fleet/table.ts'
 import { coverageOf, type Coverage } from './coverage.ts'
+import { LiveTurns } from './live-turns.ts'
 
 /** Who asks. */
 export interface User {
@@ -138,7 +139,7 @@ export class AuthorizedFleet {
     for (const cluster of clusters) {
       for (const kind of kinds) {
         const scoped = this.#open(kind, cluster)
-        if (scoped) tables.push(scoped as unknown as ScopedTable<Rows[K]>)
+        if (scoped) tables.push(scoped)
       }
     }
     return select(tables, selection, order, window)
@@ -211,7 +212,11 @@ export class AuthorizedFleet {
     requireContact(cluster)
     const as = this.#policy.impersonation(this.user, cluster)
     const timeoutMs = LIVE_TIMEOUT_MS
-    return cluster.client.json({ path, query, timeoutMs, ...(as && { as }), ...(signal && { signal }) })
+    const read = () =>
+      cluster.client.json({ path, query, timeoutMs, ...(as && { as }), ...(signal && { signal }) })
+    let turns = TURNS.get(cluster)
+    if (!turns) TURNS.set(cluster, (turns = new LiveTurns(cluster.name)))
+    return turns.take(read, signal)
   }
 
   #open<K extends Kind>(
@@ -230,6 +235,9 @@ export class AuthorizedFleet {
 
 /** How long somebody who waits for an answer waits for one cluster. */
 const LIVE_TIMEOUT_MS = 10_000
+
+/** Shared by everyone who reads a cluster. */
+const TURNS = new WeakMap<Cluster, LiveTurns>()
 
 function requireContact({ name, health }: Cluster): void {
   if (health.state !== 'DOWN') return

@@ -1,0 +1,71 @@
+import { describe, expect, test } from 'vitest'
+import { LiveTurns } from '../../src/access/live-turns.ts'
+import { TransportError } from '../../src/kubernetes/client.ts'
+import { settled } from '../support/fake-clock.ts'
+
+/** Reads that end when the test says so. */
+function reads(turns: LiveTurns) {
+  const started: PromiseWithResolvers<string>[] = []
+  const read = (signal?: AbortSignal) =>
+    turns.take(() => {
+      const answer = Promise.withResolvers<string>()
+      started.push(answer)
+      return answer.promise
+    }, signal)
+  return { started, read }
+}
+
+describe('live turns', () => {
+  test('let 32 reads of a cluster run at a time, and the next one when one of them ends or fails', async () => {
+    const { started, read } = reads(new LiveTurns('prod'))
+    const all = Array.from({ length: 40 }, () => read())
+    all[1]!.catch(() => undefined)
+    await settled()
+    expect(started).toHaveLength(32)
+    started[0]!.resolve('done')
+    started[1]!.reject(new Error('gone'))
+    expect(await all[0]).toBe('done')
+    await expect(all[1]).rejects.toThrow('gone')
+    await settled()
+    expect(started).toHaveLength(34)
+    for (let index = 2; index < 40; index++) {
+      await settled()
+      started[index]!.resolve('done')
+    }
+    await Promise.allSettled(all)
+    expect(started).toHaveLength(40)
+    // All turns were given back.
+    const again = Array.from({ length: 33 }, () => read())
+    await settled()
+    expect(started).toHaveLength(40 + 32)
+    for (const { resolve } of started) resolve('done')
+    await settled()
+    for (const { resolve } of started) resolve('done')
+    await Promise.all(again)
+  })
+
+  test('let go of a read whose request has ended before its turn', async () => {
+    const { started, read } = reads(new LiveTurns('prod'))
+    const running = Array.from({ length: 32 }, () => read())
+    const controller = new AbortController()
+    const waiting = read(controller.signal)
+    controller.abort(new Error('the request has ended'))
+    await expect(waiting).rejects.toThrow('the request has ended')
+    await expect(read(controller.signal)).rejects.toThrow('the request has ended')
+    for (const { resolve } of started) resolve('done')
+    await Promise.all(running)
+    expect(started).toHaveLength(32)
+  })
+
+  test('refuse more than a thousand in line, as a cluster that does not answer in time', async () => {
+    const { started, read } = reads(new LiveTurns('prod'))
+    const controller = new AbortController()
+    const running = Array.from({ length: 32 }, () => read())
+    const waiting = Array.from({ length: 1_000 }, () => read(controller.signal))
+    await expect(read()).rejects.toThrow(TransportError)
+    controller.abort(new Error('over'))
+    await Promise.allSettled(waiting)
+    for (const { resolve } of started) resolve('done')
+    await Promise.all(running)
+  })
+})
