@@ -100,7 +100,12 @@ export function horizontalPodAutoscalerController(
     const wanted = metric?.target.averageUtilization ?? 80
     const load = utilization?.({ kind: target.kind, namespace, name: target.metadata.name }) ?? wanted
     const ratio = load / wanted
-    const proposed = Math.abs(ratio - 1) <= tolerance ? current : Math.ceil(current * ratio)
+    // One step of the load's a period, however often the target's own changes wake this.
+    const last = autoscaler.status?.lastScaleTime
+    const wait = last === undefined ? 0 : clock.remaining(last, periodSeconds)
+    if (wait > 0) enqueueLater(keyOf(autoscaler), wait + 0.001)
+    const still = wait > 0 || Math.abs(ratio - 1) <= tolerance
+    const proposed = still ? current : Math.ceil(current * ratio)
     // A step at most doubles (or adds four), as the default behaviour of scaling up.
     const reachable = Math.min(proposed, Math.max(2 * current, current + 4))
     const desired = Math.min(maxReplicas, Math.max(minReplicas, reachable))

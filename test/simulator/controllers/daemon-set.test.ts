@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import { DAEMON_SETS, NODES, PODS } from '../../../src/simulator/controllers/objects.ts'
-import { selecting, SmallCluster, template } from './small-cluster.ts'
+import { byText, selecting, SmallCluster, template } from './small-cluster.ts'
 
 let cluster = new SmallCluster()
 afterEach(() => {
@@ -18,7 +18,7 @@ function places(): readonly (string | undefined)[] {
   return cluster
     .pods()
     .map(({ spec }) => spec.nodeName)
-    .sort()
+    .toSorted(byText)
 }
 
 describe('a DaemonSet', () => {

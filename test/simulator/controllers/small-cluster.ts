@@ -159,3 +159,6 @@ export function template(
 export function selecting(app: string): { matchLabels: Record<string, string> } {
   return { matchLabels: { app } }
 }
+
+/** By text: for comparing what has no order of its own. */
+export const byText = (a: unknown, b: unknown): number => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1)

@@ -7,7 +7,7 @@ import {
   STORAGE_CLASSES,
 } from '../../../src/simulator/controllers/objects.ts'
 import { isReady } from '../../../src/simulator/controllers/pod-template.ts'
-import { selecting, SmallCluster, template } from './small-cluster.ts'
+import { byText, selecting, SmallCluster, template } from './small-cluster.ts'
 
 let cluster = new SmallCluster()
 afterEach(() => {
@@ -121,7 +121,7 @@ describe('a StatefulSet', () => {
       cluster
         .all(CONTROLLER_REVISIONS)
         .map(({ revision }) => revision)
-        .sort(),
+        .toSorted(byText),
     ).toEqual([1, 2])
   })
 
