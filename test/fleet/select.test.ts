@@ -1,7 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { globalId } from '../../src/kubernetes/kinds.ts'
-import { matchesLabels, parseLabelSelector } from '../../src/kubernetes/label-selector.ts'
+import { EVERYTHING, matchesLabels, parseLabelSelector } from '../../src/kubernetes/label-selector.ts'
 import { project } from '../../src/kubernetes/projections/projections.ts'
 import type { PodRow, Row } from '../../src/kubernetes/rows.ts'
 import { CursorError, select } from '../../src/fleet/select.ts'
@@ -74,6 +74,18 @@ describe('a page in the natural order', () => {
       hasNextPage: false,
       hasPreviousPage: true,
     })
+  })
+
+  it('takes a cursor that lies outside of what is selected', () => {
+    const narrow = (window: Window) => select([pods], { namePrefix: 'c' }, [], window)
+    expect(namesOf(narrow({ first: 9, after: cursor('a') }))).toEqual(['c'])
+    expect(namesOf(narrow({ first: 9, after: cursor('d') }))).toEqual([])
+    expect(namesOf(narrow({ last: 9, before: cursor('e') }))).toEqual(['c'])
+    expect(namesOf(narrow({ last: 9, before: cursor('b') }))).toEqual([])
+    const here = (window: Window) =>
+      select([pods], { namePrefix: 'c', namespaces: ['shop'], labels: EVERYTHING }, [], window)
+    expect(namesOf(here({ first: 9, after: cursor('a') }))).toEqual(['c'])
+    expect(namesOf(here({ last: 9, before: cursor('e') }))).toEqual(['c'])
   })
 
   it('keeps its place when the row of the cursor is gone', () => {
@@ -256,24 +268,30 @@ const fleets = fc
 
 const SELECTORS = ['app=web', 'app!=web', 'tier in (front,back),!canary', 'app,tier', 'app=none', ''] as const
 
-const selections: fc.Arbitrary<Selection<PodRow>> = fc.record(
-  {
-    namespaces: fc.subarray([...NAMESPACES, 'absent']),
-    names: fc.subarray([...NAMES, 'absent']),
-    namePrefix: fc.constantFrom('', 'a', 'a-', 'web', 'web-0', 'zz'),
-    labels: fc.constantFrom(...SELECTORS).map(parseLabelSelector),
-    ownerUid: fc.constantFrom('o1', 'o2', 'o3'),
+const conditions: fc.Arbitrary<Selection<PodRow>> = fc.oneof(
+  fc.record({ namespaces: fc.subarray([...NAMESPACES, 'absent']) }),
+  fc.record({ names: fc.subarray([...NAMES, 'absent']) }),
+  fc.record({ namePrefix: fc.constantFrom('', 'a', 'a-', 'web', 'web-0', 'zz') }),
+  fc.record({ labels: fc.constantFrom(...SELECTORS).map(parseLabelSelector) }),
+  fc.record({ ownerUid: fc.constantFrom('o1', 'o2', 'o3') }),
+  fc.record({
     index: fc.oneof(
       fc.record({ name: fc.constant('node' as const), value: fc.constantFrom('node-1', 'node-2', 'x') }),
       fc.record({ name: fc.constant('claim' as const), value: fc.constantFrom('a/data', 'shop/data') }),
     ),
+  }),
+  fc.record({
     where: fc.constantFrom<(row: PodRow) => boolean>(
       (row) => row.phase === 'Running',
       (row) => row.name.length === 3,
     ),
-  },
-  { requiredKeys: [] },
+  }),
 )
+
+/** Few at a time, so that something is left to page through. */
+const selections: fc.Arbitrary<Selection<PodRow>> = fc
+  .array(conditions, { maxLength: 3 })
+  .map((chosen) => Object.assign({}, ...chosen) as Selection<PodRow>)
 
 const KEYS: readonly SortKey<PodRow>[] = [
   { name: 'PHASE', value: (row) => row.phase, descending: false },

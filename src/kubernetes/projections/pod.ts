@@ -79,7 +79,7 @@ interface PodState extends Pick<
  */
 type Times = readonly (Seconds | null)[]
 
-const states = new Interner<PodState>(1 << 16)
+const states = new Interner<PodState>(1 << 15)
 
 /** One pod. Its fields are the identity and `PodState`; everything that `PodRow` promises is readable. */
 class Pod implements PodRow {
