@@ -20,7 +20,8 @@ export interface Churn {
 }
 
 const NAMESPACE = 'churn'
-const OBJECTS = 12
+/** Few, so that each is made, changed and deleted several times in a short test. */
+const OBJECTS = 4
 
 export async function startChurn(http: KubernetesHttp, rate: number): Promise<Churn> {
   const root = `/api/v1/namespaces/${NAMESPACE}`
@@ -48,7 +49,7 @@ export async function startChurn(http: KubernetesHttp, rate: number): Promise<Ch
         case 1:
           return http.patch(path, 'merge', { metadata, data: { [`more-${turn}`]: 'ünïcode \\" [{' } })
         case 2:
-          if (turn % OBJECTS > 2) return http.patch(path, 'merge', { metadata })
+          if (turn % OBJECTS > 1) return http.patch(path, 'merge', { metadata })
           return http.post(deployments, {
             apiVersion: 'apps/v1',
             kind: 'Deployment',
@@ -63,10 +64,10 @@ export async function startChurn(http: KubernetesHttp, rate: number): Promise<Ch
             },
           })
         case 3:
-          if (turn % OBJECTS > 2) return http.patch(path, 'merge', { metadata })
+          if (turn % OBJECTS > 1) return http.patch(path, 'merge', { metadata })
           return http.patch(`${deployments}/${name}`, 'merge', { spec: { replicas: 1 + (turn % 3) } })
         case 4:
-          if (turn % OBJECTS > 2) return http.patch(path, 'merge', { metadata })
+          if (turn % OBJECTS > 1) return http.patch(path, 'merge', { metadata })
           return http.delete(`${deployments}/${name}?propagationPolicy=Background`)
         default:
           return http.delete(path)

@@ -111,7 +111,7 @@ export function describeFeed(
     })
 
     it('follows objects that are made, changed and deleted all the time', async () => {
-      await during(async () => {})
+      await during(() => churn.changes(60))
       await equal()
       expect(churn.done).toBeGreaterThan(0)
     })
