@@ -125,8 +125,16 @@ export async function startServer(setup: ServerSetup): Promise<RunningServer> {
     }
   }
 
+  // Without access control the browser's same-origin policy is all that keeps other sites out, and a name
+  // of theirs can be made to resolve to this machine: only our own names are answered then.
+  const ownNamesOnly = setup.policy === everything && isLoopback(host)
+
   const route = (request: IncomingMessage, response: ServerResponse): void => {
     const { url = '/', method } = request
+    if (ownNamesOnly && !isLoopback(hostName(request.headers.host))) {
+      refuse(request, response, 421, 'This server answers to localhost and 127.0.0.1 only.')
+      return
+    }
     const query = url.indexOf('?')
     const path = query === -1 ? url : url.slice(0, query)
     if (path === PATH) {
@@ -207,6 +215,13 @@ export async function startServer(setup: ServerSetup): Promise<RunningServer> {
   }
   setup.signal?.addEventListener('abort', () => void close({ graceMs: 0 }), { once: true })
   return { url, http, close }
+}
+
+/** Of a Host header, without its port. */
+function hostName(header = ''): string {
+  const end = header.lastIndexOf(':')
+  const name = end === -1 || header.endsWith(']') ? header : header.slice(0, end)
+  return name.startsWith('[') ? name.slice(1, -1) : name
 }
 
 function isLoopback(host: string): boolean {

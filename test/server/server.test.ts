@@ -79,7 +79,7 @@ describe('a POST of JSON', () => {
     const chunk = `3e8\r\n${'x'.repeat(1_000)}\r\n`
     const answer = await raw(
       server.url,
-      'POST /graphql HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n',
+      'POST /graphql HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n',
       chunk,
       chunk,
       '0\r\n\r\n',
@@ -96,7 +96,7 @@ describe('a POST of JSON', () => {
     const cut = body.indexOf(Buffer.from('ü')) + 1
     const socket = connect({ port: Number(new URL(server.url).port), host: '127.0.0.1', noDelay: true })
     socket.write(
-      `POST /graphql HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n`,
+      `POST /graphql HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n`,
     )
     socket.write(body.subarray(0, cut))
     setImmediate(() => socket.write(body.subarray(cut)))
@@ -144,6 +144,27 @@ describe('anything else', () => {
     const response = await server.ask('{ animals(first: 1) { id } }', {}, { accept: 'text/event-stream' })
     expect(response.headers.get('content-type')).toContain('text/event-stream')
     expect(await response.text()).toMatch(/event: next\ndata: .*"a0".*\n\nevent: complete/s)
+  })
+
+  test('under a name that is not ours is refused while there is no access control', async () => {
+    const server = await start()
+    const status = async (host: string) =>
+      Number(
+        (await raw(server.url, `GET /healthz HTTP/1.1\r\nhost: ${host}\r\nconnection: close\r\n\r\n`)).slice(
+          9,
+          12,
+        ),
+      )
+    const ours = ['127.0.0.1', '127.0.0.1:4000', 'localhost', 'localhost:80', '[::1]', '[::1]:4000']
+    expect(await Promise.all(ours.map(status))).toEqual(ours.map(() => 200))
+    const foreign = ['rebound.example', 'localhost.example:4000', '127.0.0.1.example', '10.0.0.1', '']
+    expect(await Promise.all(foreign.map(status))).toEqual(foreign.map(() => 421))
+    const guarded = await start({ policy: { ...everything } })
+    const answer = await raw(
+      guarded.url,
+      'GET /healthz HTTP/1.1\r\nhost: fleet.example\r\nconnection: close\r\n\r\n',
+    )
+    expect(answer).toMatch(/^HTTP\/1.1 200/)
   })
 
   test('at another path or by another method is refused', async () => {
@@ -264,7 +285,7 @@ describe('closing', () => {
     let text = ''
     socket.on('data', (data) => (text += data.toString()))
     socket.write(
-      `POST /graphql HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${ECHO.length}\r\n\r\n`,
+      `POST /graphql HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: ${ECHO.length}\r\n\r\n`,
     )
     // The server has read the head when it has asked for the body.
     await eventually(async () =>
