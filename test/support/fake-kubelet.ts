@@ -16,7 +16,7 @@ import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import type { ServerResponse } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { at, textAt, type KubeJson, type KubernetesHttp } from './kubernetes-http.ts'
+import { at, textAt, type Answer, type KubeJson, type KubernetesHttp } from './kubernetes-http.ts'
 import { createCertificateAuthority } from './test-certificates.ts'
 import { eventually } from './eventually.ts'
 import { followResource } from './follow-resource.ts'
@@ -210,20 +210,23 @@ class PodWorker {
     if (this.#busy) return
     this.#busy = true
     this.idle = this.#work()
-      .catch(() => undefined)
-      .finally(() => (this.#busy = false))
   }
 
   async #work(): Promise<void> {
-    for (let done: KubeJson | undefined; done !== this.#pod && !this.#signal.aborted;) {
-      done = this.#pod
-      if (!done) return
-      const phase = textAt(done, 'status.phase') || 'Pending'
-      if (done.metadata.deletionTimestamp !== undefined) await this.#remove(done, phase)
-      else if (!this.#started && phase !== 'Succeeded' && phase !== 'Failed') {
-        this.#started = true
-        await this.#run(done)
+    try {
+      for (let done: KubeJson | undefined; done !== this.#pod && !this.#signal.aborted;) {
+        done = this.#pod
+        if (!done) return
+        const phase = textAt(done, 'status.phase') || 'Pending'
+        if (done.metadata.deletionTimestamp !== undefined) await this.#remove(done, phase)
+        else if (!this.#started && phase !== 'Succeeded' && phase !== 'Failed') {
+          this.#started = true
+          await this.#run(done)
+        }
       }
+    } finally {
+      // In the same turn as the loop's last look: a state that comes after it starts new work.
+      this.#busy = false
     }
   }
 
@@ -310,12 +313,10 @@ class PodWorker {
       await this.#finishForDeletion(pod)
     }
     const { namespace, name, uid } = pod.metadata
-    await this.#options.http.delete(`/api/v1/namespaces/${namespace}/pods/${name}`, {
-      apiVersion: 'v1',
-      kind: 'DeleteOptions',
-      gracePeriodSeconds: 0,
-      preconditions: { uid },
-    })
+    const options = { apiVersion: 'v1', kind: 'DeleteOptions', gracePeriodSeconds: 0, preconditions: { uid } }
+    await this.#insist(() =>
+      this.#options.http.delete(`/api/v1/namespaces/${namespace}/pods/${name}`, options),
+    )
   }
 
   async #finishForDeletion(pod: KubeJson): Promise<void> {
@@ -329,10 +330,17 @@ class PodWorker {
 
   async #status(pod: KubeJson, status: unknown): Promise<void> {
     const { namespace, name, uid } = pod.metadata
-    await this.#options.http.patch(`/api/v1/namespaces/${namespace}/pods/${name}/status`, 'strategic', {
-      metadata: { uid },
-      status,
-    })
+    const path = `/api/v1/namespaces/${namespace}/pods/${name}/status`
+    await this.#insist(() => this.#options.http.patch(path, 'strategic', { metadata: { uid }, status }))
+  }
+
+  /** As a kubelet does, through an outage: a refusal for good (the pod is gone, or another one) ends it, too. */
+  async #insist(request: () => Promise<Answer>): Promise<void> {
+    for (;;) {
+      const { status } = await request().catch(() => ({ status: 0 }))
+      if (status >= 200 && status < 500 && status !== 429) return
+      if (!(await pause(300, this.#signal))) return
+    }
   }
 
   #wasDeleted(): boolean {
