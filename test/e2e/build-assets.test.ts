@@ -16,8 +16,11 @@ describe('the binaries of a control plane', () => {
   }
   /** The cache directory that the pins of this commit lead to, learned from the error that names it. */
   const cacheOfPins = async (): Promise<string> => {
-    const error = await requireAssets('modules').catch((error: Error) => error)
-    return /in (\S+): run/.exec(String(error))?.[1] ?? ''
+    const failure = await requireAssets('modules').then(
+      () => '',
+      (error: Error) => error.message,
+    )
+    return /in (\S+): run/.exec(failure)?.[1] ?? ''
   }
 
   beforeEach(async () => {
