@@ -68,6 +68,8 @@ export interface ClusterOptions {
   readonly random: () => number
   /** After a change of `revision`. */
   readonly onChange: () => void
+  /** After a change of `health.state`; the error of a cluster that went down, as the client threw it. */
+  readonly onHealth: (cluster: string, health: ClusterHealth, error: unknown) => void
   /** An object that could not be made a row: what it is, and why. */
   readonly onObjectError: (cluster: string, object: string, error: unknown) => void
 }
@@ -212,9 +214,10 @@ export class WatchedCluster implements Cluster {
         for (const feed of this.#feeds) feed.clusterUp()
       }
       if (state !== 'UP' || next !== version) this.#changed()
+      if (state !== 'UP') this.#options.onHealth(this.name, this.health, undefined)
       return
     }
-    const { problem } = result
+    const { problem, error } = result
     this.#health = {
       ...this.#health,
       state: 'DOWN',
@@ -222,7 +225,9 @@ export class WatchedCluster implements Cluster {
       lastError: { ...problem, at: now },
     }
     for (const feed of this.#feeds) feed.clusterDown(problem)
-    if (state !== 'DOWN') this.#changed()
+    if (state === 'DOWN') return
+    this.#changed()
+    this.#options.onHealth(this.name, this.health, error)
   }
 
   #changed(): void {

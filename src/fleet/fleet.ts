@@ -3,7 +3,7 @@
  * Clusters come and go as their sources say; nothing here waits for any of them, and none disturbs
  * another.
  */
-import { type Cluster, WatchedCluster } from './cluster.ts'
+import { type Cluster, type ClusterHealth, WatchedCluster } from './cluster.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { Turns } from './ingest-turns.ts'
 import {
@@ -46,6 +46,8 @@ export interface FleetOptions {
   readonly random?: () => number
   /** For the log: what is wrong with the sources, each time that any of them spoke. */
   readonly onSourceProblems?: (problems: readonly SourceProblem[]) => void
+  /** For the log: a cluster went up, or down with this error, which may hold addresses. */
+  readonly onClusterHealth?: (cluster: string, health: ClusterHealth, error: unknown) => void
   /** For the log: an object that could not be made a row. */
   readonly onObjectError?: (cluster: string, object: string, error: unknown) => void
 }
@@ -147,7 +149,8 @@ class WatchedFleet implements Fleet {
   }
 
   #make(definition: ClusterDefinition): WatchedCluster {
-    const { clock = systemClock, random = Math.random, limits = {}, onObjectError } = this.#options
+    const { clock = systemClock, random = Math.random, limits = {} } = this.#options
+    const { onClusterHealth, onObjectError } = this.#options
     return new WatchedCluster(definition, {
       clock,
       random,
@@ -155,6 +158,7 @@ class WatchedFleet implements Fleet {
       slots: this.#slots,
       syncsPerCluster: limits.syncsPerCluster ?? 4,
       onChange: () => this.#changed(),
+      onHealth: onClusterHealth ?? (() => {}),
       onObjectError: onObjectError ?? (() => {}),
     })
   }

@@ -13,7 +13,8 @@ import { failureOfError, problemOf } from './reflector-failure.ts'
 
 export type ProbeResult =
   | { readonly answered: true; readonly latencyMs: number; readonly version: string | null }
-  | { readonly answered: false; readonly problem: FeedProblem }
+  /** `problem` is for everybody; `error`, with addresses and all, for the log. */
+  | { readonly answered: false; readonly problem: FeedProblem; readonly error: unknown }
 
 export interface HealthProbeOptions {
   readonly client: ApiClient
@@ -101,7 +102,7 @@ export class HealthProbe {
       this.#probing = false
       return this.#again(CONFIRM_MS)
     }
-    this.#done({ answered: false, problem: problemOf(failure, 'resources') })
+    this.#done({ answered: false, problem: problemOf(failure, 'resources'), error })
   }
 
   #done(result: ProbeResult): void {

@@ -41,12 +41,15 @@ function setUp(limits: { syncsPerCluster?: number; syncs?: number } = {}) {
   const source = new TestSource()
   const clients = new Map<string, ScriptedClient>()
   const problems: string[] = []
+  const logged: string[] = []
   const fleet = createFleet({
     sources: [source],
     clock,
     // Time enough for everything in one turn, however slow the machine.
     limits: { sliceMs: 1e9, ...limits },
     random: () => 0.5,
+    onClusterHealth: (name, { state }, error) =>
+      logged.push(`${name} ${state} ${error instanceof Error ? String(error) : ''}`.trim()),
     onSourceProblems: (said) => problems.push(...said.map(({ message }) => message)),
   })
   fleets.push(fleet)
@@ -76,7 +79,7 @@ function setUp(limits: { syncsPerCluster?: number; syncs?: number } = {}) {
     if (!found) throw new Error(`no cluster ${name}`)
     return found
   }
-  return { clock, source, fleet, define, client, cluster, problems }
+  return { clock, source, fleet, define, client, cluster, problems, logged }
 }
 
 describe('the fleet', () => {
@@ -225,13 +228,16 @@ describe('the health of a cluster', () => {
   })
 
   it('asks at once when a watch breaks, and once more before it believes the answer', async () => {
-    const { clock, server, a } = await synced()
+    const { clock, server, a, logged } = await synced()
     server.answer = () => Promise.reject(refused)
     server.streams[0]?.fail(new TransportError('RESET', 'reset'))
     await settled()
     expect(a.health.state).toBe('UP')
     await clock.advance(1_100)
     expect(a.health.state).toBe('DOWN')
+    expect(logged).toEqual(['a UP', `a DOWN ${refused}`])
+    await clock.advance(60_000)
+    expect(logged).toHaveLength(2)
   })
 
   it('is not doubted while watches bring bytes, however slow the server is', async () => {
@@ -281,13 +287,14 @@ describe('the health of a cluster', () => {
   })
 
   it('is down, with the reason, where no client can be made', async () => {
-    const { source, define, cluster } = setUp()
+    const { source, define, cluster, logged } = setUp()
     const connect = () => {
       throw new Error('ca.crt: no such file')
     }
     source.say([define('a', { connect })], [])
     await settled()
     expect(cluster('a').health).toMatchObject({ state: 'DOWN', lastError: { code: 'UNREACHABLE' } })
+    expect(logged).toEqual(['a DOWN TransportError: ca.crt: no such file'])
   })
 
   it('says of a kind that it is forbidden or not served, and works otherwise', async () => {
