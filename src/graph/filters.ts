@@ -279,9 +279,10 @@ export function unknownCluster(name: string, known: readonly Cluster[], argument
   const begin = name.slice(0, 2).toLowerCase()
   const near = known.filter((cluster) => cluster.name.toLowerCase().includes(begin))
   const names = (near.length > 0 ? near : known).slice(0, SUGGESTIONS).map((cluster) => `"${cluster.name}"`)
+  const more = names.length < known.length ? '; the field "clusters" lists all' : ''
   const hint =
     names.length === 0
       ? 'The fleet has no cluster yet.'
-      : `${near.length > 0 ? 'Did you mean' : 'Known are'} ${names.join(', ')}${names.length < known.length ? ', … (the field "clusters" lists all)' : ''}?`
+      : `${near.length > 0 ? 'Near it' : 'Known'}: ${names.join(', ')}${more}.`
   return badUserInput(`There is no cluster "${name}". ${hint}`, argument)
 }

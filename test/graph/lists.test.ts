@@ -260,7 +260,7 @@ describe('a bad request', () => {
     const error = await bad('{ pods(filter: { clusters: ["prod"] }) { totalCount } }')
     expect(error).toMatchObject({ code: 'BAD_USER_INPUT', argument: 'filter.clusters', path: ['pods'] })
     expect(error.message).toBe(
-      'There is no cluster "prod". Did you mean "prod-eu", "prod-us", … (the field "clusters" lists all)?',
+      'There is no cluster "prod". Near it: "prod-eu", "prod-us"; the field "clusters" lists all.',
     )
   })
 
