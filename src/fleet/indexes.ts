@@ -2,8 +2,9 @@
  * Which kind is indexed by what: for each index, the values under which a row stands. The store builds
  * its indexes from this, and a selection that goes another way tests its rows against the same.
  */
-import type { Kind, PodRow, Row, Rows } from '../kubernetes/rows.ts'
+import type { Kind, PodRow, Row, Rows, WorkloadRow } from '../kubernetes/rows.ts'
 import type { Values } from './row-index.ts'
+import type { IndexCondition } from './selection.ts'
 import type { IndexName } from './table.ts'
 
 type KindIndexes<R extends Row> = { readonly [I in IndexName]?: Values<R> }
@@ -37,11 +38,16 @@ function podClaims(pod: PodRow): readonly string[] {
   return claims ?? NONE
 }
 
-const workload = { image: templateImages }
+const workload = {
+  image: templateImages,
+  status: (row: WorkloadRow) => single(row.rollout.status),
+}
 
 const INDEXES: { readonly [K in Kind]?: KindIndexes<Rows[K]> } = {
   Pod: {
     node: (row) => single(row.nodeName),
+    status: (row) => single(row.status),
+    phase: (row) => single(row.phase),
     image: (row) => row.images,
     claim: podClaims,
   },
@@ -63,8 +69,13 @@ export function indexesOf<K extends Kind>(kind: K): readonly (readonly [IndexNam
   return Object.entries(indexes ?? {}) as [IndexName, Values<Rows[K]>][]
 }
 
-/** Whether the row stands under the value in its kind's index of this name; never, where it has none. */
-export function hasIndexValue(row: Row, index: IndexName, value: string): boolean {
+/** The values that a condition on an index accepts: distinct. */
+export function acceptedValues(condition: IndexCondition): readonly string[] {
+  return 'value' in condition ? [condition.value] : Array.from(new Set(condition.values))
+}
+
+/** Whether the row stands under one of the values in its kind's index of this name; never, where it has none. */
+export function standsUnder(row: Row, index: IndexName, accepted: readonly string[]): boolean {
   const values = (INDEXES[row.kind] as KindIndexes<Row> | undefined)?.[index]
-  return values?.(row).includes(value) ?? false
+  return values?.(row).some((value) => accepted.includes(value)) ?? false
 }

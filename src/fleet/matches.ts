@@ -5,9 +5,9 @@
  */
 import { isEmptySelector, matchesLabels } from '../kubernetes/label-selector.ts'
 import type { LabelSelector, LabelSet, Row } from '../kubernetes/rows.ts'
-import { hasIndexValue } from './indexes.ts'
-import type { Scope, ScopedTable, Selection } from './selection.ts'
-import { ArrayRows, compareRows, mergeSorted } from './sorted-rows.ts'
+import { acceptedValues, standsUnder } from './indexes.ts'
+import type { IndexCondition, Scope, ScopedTable, Selection } from './selection.ts'
+import { ArrayRows, compareRows, MergedRows, mergeSorted, NO_ROWS } from './sorted-rows.ts'
 import type { SortedRows, TableReader } from './table.ts'
 
 /** A key to start at, itself included. */
@@ -145,33 +145,23 @@ function* filter<R extends Row>(rows: Iterable<R>, test: Test<R>): Iterable<R> {
   for (const row of rows) if (test(row)) yield row
 }
 
-/** Sorted copies of sets of namespaces: a policy hands out the same set again and again. */
-const sortedSets = new WeakMap<ReadonlySet<string>, readonly string[]>()
-
-function sorted(names: ReadonlySet<string>): readonly string[] {
-  let list = sortedSets.get(names)
-  if (list?.length !== names.size) {
-    list = Array.from(names).sort()
-    sortedSets.set(names, list)
-  }
-  return list
-}
-
 /** Namespaces that both the selection and the scope leave and that have rows, in order; `undefined`: all. */
 function namespacesOf<R extends Row>(
   table: TableReader<R['kind']>,
   scope: Scope,
   selection: Selection<R>,
 ): readonly string[] | undefined {
+  const asked = selection.namespaces && new Set(selection.namespaces)
+  const allowed = scope === 'all' ? undefined : scope.namespaces
+  if (!asked && !allowed) return undefined
   const { namespaces: present } = table.summary
-  if (selection.namespaces) {
-    const asked = new Set(selection.namespaces)
-    const allowed = scope === 'all' ? asked : asked.intersection(scope.namespaces)
-    return Array.from(allowed)
-      .filter((name) => present.has(name))
-      .sort()
-  }
-  return scope === 'all' ? undefined : sorted(scope.namespaces).filter((name) => present.has(name))
+  // From the smallest of the three, since one reader may have thousands, and one table too.
+  const smallest = [asked, allowed, present]
+    .filter((names) => names !== undefined)
+    .reduce((least, names) => (names.size < least.size ? names : least))
+  return Array.from(smallest.keys())
+    .filter((name) => present.has(name) && (asked?.has(name) ?? true) && (allowed?.has(name) ?? true))
+    .sort()
 }
 
 /** The index with the fewest rows. */
@@ -191,13 +181,20 @@ function narrowest<R extends Row>(
     size = candidate.size
   }
   if (ownerUid !== undefined) offer(table.byOwner(ownerUid), 'owner')
-  if (index) offer(table.byIndex(index.name, index.value), 'index')
+  if (index) offer(indexed(table, index), 'index')
   if (labels && !isEmptySelector(labels)) offer(table.byLabels(labels), 'labels')
   if (names) {
     const places = namespaces ?? Array.from(table.summary.namespaces.keys())
     if (places.length * names.length <= size) offer(named(table, places, new Set(names)), 'names')
   }
   return { base, part }
+}
+
+function indexed<R extends Row>(table: TableReader<R['kind']>, condition: IndexCondition): SortedRows {
+  const parts = acceptedValues(condition)
+    .map((value): SortedRows => table.byIndex(condition.name, value))
+    .filter((rows) => rows.size > 0)
+  return parts.length === 1 ? parts[0]! : parts.length === 0 ? NO_ROWS : new MergedRows(parts)
 }
 
 function named<R extends Row>(
@@ -220,7 +217,10 @@ function testsOf<R extends Row>(selection: Selection<R>, part: Part | undefined)
   const { ownerUid, index, labels, names, where } = selection
   const tests: Test<R>[] = []
   if (ownerUid !== undefined && part !== 'owner') tests.push((row) => row.owner?.uid === ownerUid)
-  if (index && part !== 'index') tests.push((row) => hasIndexValue(row, index.name, index.value))
+  if (index && part !== 'index') {
+    const accepted = acceptedValues(index)
+    tests.push((row) => standsUnder(row, index.name, accepted))
+  }
   if (labels && part !== 'labels' && !isEmptySelector(labels)) tests.push(labelTest(labels))
   if (names && part !== 'names') {
     const among = new Set(names)

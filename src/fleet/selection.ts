@@ -5,6 +5,11 @@
 import type { LabelSelector, Row } from '../kubernetes/rows.ts'
 import type { IndexName, TableReader } from './table.ts'
 
+/** Rows under one value of an index, or under any of several of an index where each row stands once. */
+export type IndexCondition =
+  | { readonly name: IndexName; readonly value: string }
+  | { readonly name: 'node' | 'status' | 'phase'; readonly values: readonly string[] }
+
 /** All conditions hold together. Indexed ones decide the cost; `where` is tried on what they leave. */
 export interface Selection<R extends Row = Row> {
   readonly namespaces?: readonly string[]
@@ -12,7 +17,7 @@ export interface Selection<R extends Row = Row> {
   readonly namePrefix?: string
   readonly labels?: LabelSelector
   readonly ownerUid?: string
-  readonly index?: { readonly name: IndexName; readonly value: string }
+  readonly index?: IndexCondition
   /** Must be pure. */
   readonly where?: (row: R) => boolean
 }

@@ -66,11 +66,12 @@ export interface TableReader<K extends Kind = Kind> {
 }
 
 /**
- * Secondary indexes. `node`: Pods by `nodeName`. `regarding`: Events by `regardingUid`. `service`:
+ * Secondary indexes. `node`: Pods by `nodeName`. `status`: Pods by `status`, workloads by
+ * `rollout.status`. `phase`: Pods by `phase`. `regarding`: Events by `regardingUid`. `service`:
  * EndpointSlices by `namespace/serviceName`. `claim`: Pods by `namespace/claimName` of their volumes.
  * `image`: workloads and Pods by a container's image. A value is compared whole, and `''` is none.
  */
-export type IndexName = 'node' | 'regarding' | 'service' | 'claim' | 'image'
+export type IndexName = 'node' | 'status' | 'phase' | 'regarding' | 'service' | 'claim' | 'image'
 
 export interface TableWriter<K extends Kind = Kind> {
   apply(step: Step<K>): void

@@ -278,6 +278,10 @@ const conditions: fc.Arbitrary<Selection<PodRow>> = fc.oneof(
     index: fc.oneof(
       fc.record({ name: fc.constant('node' as const), value: fc.constantFrom('node-1', 'node-2', 'x') }),
       fc.record({ name: fc.constant('claim' as const), value: fc.constantFrom('a/data', 'shop/data') }),
+      fc.record({
+        name: fc.constantFrom('status' as const, 'phase' as const),
+        values: fc.array(fc.constantFrom('Running', 'Pending', 'Succeeded', 'Lost'), { maxLength: 3 }),
+      }),
     ),
   }),
   fc.record({
@@ -316,11 +320,11 @@ function fits(row: PodRow, { namespaces, names, namePrefix = '', ...rest }: Sele
   if (rest.labels && !matchesLabels(rest.labels, row.labels)) return false
   if (rest.ownerUid !== undefined && row.owner?.uid !== rest.ownerUid) return false
   if (rest.where && !rest.where(row)) return false
-  if (rest.index?.name === 'node') return row.nodeName === rest.index.value
-  if (rest.index?.name === 'claim') {
-    return row.volumes.some(({ source }) => `${row.namespace}/${source}` === rest.index!.value)
-  }
-  return true
+  const { index } = rest
+  if (!index) return true
+  if ('values' in index) return index.values.includes(index.name === 'phase' ? row.phase : row.status)
+  if (index.name === 'node') return row.nodeName === index.value
+  return row.volumes.some(({ source }) => `${row.namespace}/${source}` === index.value)
 }
 
 const keyOf = ({ cluster, namespace, name, kind }: Row) => [cluster, namespace, name, kind]

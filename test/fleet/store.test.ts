@@ -352,6 +352,11 @@ describe('after any sequence of steps', () => {
             all.filter(({ nodeName }) => nodeName === node),
           )
         }
+        for (const phase of ['Running', 'Pending', 'Succeeded']) {
+          const rows = all.filter((row) => row.phase === phase)
+          expect(Array.from(pods.byIndex('phase', phase).all())).toEqual(rows)
+          expect(Array.from(pods.byIndex('status', phase).all())).toEqual(rows)
+        }
         for (const image of ['web:1', 'web:2']) {
           const rows = all.filter(({ images }) => images.includes(image))
           expect(Array.from(pods.byIndex('image', image).all())).toEqual(rows)
