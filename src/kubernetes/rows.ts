@@ -3,11 +3,11 @@
  * the object is 8 KB: what the graph filters, sorts, relates and shows in lists. Everything else of an
  * object (annotations, environment, the whole manifest) is a live GET as the user.
  *
- * Rules: a row is deeply read-only; every field is always present (`null`, `''` or an empty list where
- * the object has nothing), so that all rows of a kind have one hidden class; times are whole Unix
- * seconds – they fit V8's small integers and cost no heap – except where Kubernetes itself is finer;
- * low-cardinality strings, label sets, container specs, quantities and volume lists are shared between
- * rows; no row holds data of a Secret, a value of an environment variable, or a ConfigMap's values.
+ * Rules: a row is deeply frozen; every field is always present (`null`, `''` or an empty list where the
+ * object has nothing), so that all rows of a kind have one hidden class; times are whole Unix seconds –
+ * they fit V8's small integers and cost no heap; low-cardinality strings, label sets, container specs,
+ * quantities and volume lists are shared between rows; no row holds data of a Secret, a value of an
+ * environment variable, or a ConfigMap's values.
  *
  * Source of all fields: the Kubernetes API reference, v1.34.
  */
