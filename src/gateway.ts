@@ -19,7 +19,7 @@ import { demoFleet } from './simulator/fixtures/demo-fleet.ts'
 import { startSimulator, type ControlledCluster, type Simulator } from './simulator/simulator.ts'
 
 export { printFleetSchema } from './graph/schema.ts'
-export type { ClusterReport, FleetReport } from './fleet/check.ts'
+export type { FleetReport } from './fleet/check.ts'
 
 export interface Gateway {
   /** Of the GraphQL endpoint and of GraphiQL: `http://127.0.0.1:4000/graphql`. */
@@ -47,16 +47,20 @@ export async function createGateway(config: Config, { logger, signal }: GatewayO
     sources: [configuredSources(config.clusters)],
     limits: config.fleet,
     onSourceProblems: problemLog(logger),
+    onClusterHealth: (cluster, { state, version }, error) => {
+      if (error === undefined) logger.info({ cluster, state, version }, 'a cluster changed its state')
+      else logger.warn({ cluster, state, error: String(error) }, 'a cluster changed its state')
+    },
     onObjectError: (cluster, object, error) =>
       logger.warn({ cluster, object, error: String(error) }, 'an object could not be read and is left out'),
     ...(signal && { signal }),
   })
-  let listed = ''
+  let known: readonly string[] = []
   fleet.onChange(() => {
-    const states = fleet.clusters.map(({ name, health }) => `${name} ${health.state}`)
-    if (states.join() === listed) return
-    listed = states.join()
-    logger.info({ clusters: states }, 'clusters')
+    const names = fleet.clusters.map(({ name }) => name)
+    if (names.join() === known.join()) return
+    known = names
+    logger.info({ clusters: names }, 'the clusters of the fleet')
   })
   try {
     const { host, port, graphiql, introspection, maxConnections, shutdownGraceSeconds } = config.server
