@@ -169,12 +169,20 @@ export function imageName(image: string): string {
   return withoutTag.slice(withoutTag.lastIndexOf('/') + 1)
 }
 
-/** As containerd names it: `nginx:1.27` is `docker.io/library/nginx:1.27`. */
+const canonicalImages = new Map<string, string>()
+
+/** As containerd names it: `nginx:1.27` is `docker.io/library/nginx:1.27`. Kept: images repeat. */
 export function canonicalImage(image: string): string {
-  const [first = '', ...rest] = image.split('/')
-  const hasHost = rest.length > 0 && /[.:]|^localhost$/.test(first)
-  const path = hasHost ? image : rest.length > 0 ? `docker.io/${image}` : `docker.io/library/${image}`
-  return /(:[^/:]+|@sha256:.*)$/.test(path.slice(path.indexOf('/'))) ? path : `${path}:latest`
+  let known = canonicalImages.get(image)
+  if (known === undefined) {
+    const [first = '', ...rest] = image.split('/')
+    const hasHost = rest.length > 0 && /[.:]|^localhost$/.test(first)
+    const path = hasHost ? image : rest.length > 0 ? `docker.io/${image}` : `docker.io/library/${image}`
+    known = /(:[^/:]+|@sha256:.*)$/.test(path.slice(path.indexOf('/'))) ? path : `${path}:latest`
+    if (canonicalImages.size > 10_000) canonicalImages.clear()
+    canonicalImages.set(image, known)
+  }
+  return known
 }
 
 const brokenTags = /:(?:does-not-exist|doesnotexist|nosuch|no-such.*|broken|invalid|missing|nonexistent)$/

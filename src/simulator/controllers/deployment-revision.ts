@@ -13,7 +13,7 @@ import {
   withCondition,
 } from './pod-template.ts'
 
-export const REVISION = 'deployment.kubernetes.io/revision'
+const REVISION = 'deployment.kubernetes.io/revision'
 const REVISION_HISTORY = 'deployment.kubernetes.io/revision-history'
 export const DESIRED_REPLICAS = 'deployment.kubernetes.io/desired-replicas'
 export const MAX_REPLICAS = 'deployment.kubernetes.io/max-replicas'
@@ -28,7 +28,7 @@ const OWN_ANNOTATIONS = new Set([
   'deprecated.deployment.rollback.to',
 ])
 
-export function revisionOf(replicaSet: ReplicaSet): number {
+function revisionOf(replicaSet: ReplicaSet): number {
   return Number(replicaSet.metadata.annotations?.[REVISION] ?? 0)
 }
 
@@ -42,7 +42,7 @@ export function byAge(a: ReplicaSet, b: ReplicaSet): number {
 }
 
 /** The oldest ReplicaSet with the Deployment's template, if any. */
-export function findNewReplicaSet(
+function findNewReplicaSet(
   deployment: Deployment,
   replicaSets: readonly ReplicaSet[],
 ): ReplicaSet | undefined {

@@ -2,7 +2,7 @@
  * The shapes of the Kubernetes objects that the controllers read and write, field by field as they use
  * them (source: the API reference of `k8s.io/api`), and the resources they live under.
  *
- * Invariant: everything is read-only and optional unless the API server always fills it. This is the
+ * Long because it is one vocabulary, used together. Invariant: everything is read-only and optional unless the API server always fills it. This is the
  * simulator's one trust boundary between the registry's untyped objects and typed code: `read`, `readAll`
  * and `readOwned` narrow by resource, because the registry validated the object on its way in.
  */
@@ -580,7 +580,7 @@ export const NETWORK_POLICIES = resource<KubeObject>(
   'NetworkPolicy',
   'networkpolicies',
 )
-export const ROLES = resource<KubeObject>('rbac.authorization.k8s.io/v1', 'Role', 'roles')
+const ROLES = resource<KubeObject>('rbac.authorization.k8s.io/v1', 'Role', 'roles')
 export const ROLE_BINDINGS = resource<KubeObject>(
   'rbac.authorization.k8s.io/v1',
   'RoleBinding',
@@ -598,7 +598,7 @@ export const CLUSTER_ROLE_BINDINGS = resource<KubeObject>(
   'clusterrolebindings',
   false,
 )
-export const LIMIT_RANGES = resource<KubeObject>('v1', 'LimitRange', 'limitranges')
+const LIMIT_RANGES = resource<KubeObject>('v1', 'LimitRange', 'limitranges')
 
 /** Every resource that the controllers and populations know, in the order in which content is removed. */
 export const KNOWN_RESOURCES: readonly Resource<KubeObject>[] = [

@@ -16,7 +16,7 @@ export const TEMPLATE_HASH = 'pod-template-hash'
 const canonicalOf = new WeakMap<object, string>()
 
 /** JSON with sorted keys, kept per object: templates are compared at every sync. */
-export function canonical(value: unknown): string {
+function canonical(value: unknown): string {
   if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? 'null'
   const known = canonicalOf.get(value)
   if (known !== undefined) return known

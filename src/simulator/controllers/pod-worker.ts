@@ -3,26 +3,22 @@
  * does, as a handful of timeline entries. It exists only while something is still to come; a pod whose
  * containers run for good has none.
  *
- * Invariant: `#write` is the only place that writes a pod's status, and composes all of it from the
- * containers' states held here. Source: `pkg/kubelet` (status, kuberuntime, images), "Pod Lifecycle" in
+ * Invariant: `#write` is the only place that writes a pod's status, all of it, composed by `podStatus` from
+ * the containers' states held here. Source: `pkg/kubelet` (status, kuberuntime, images), "Pod Lifecycle" in
  * the documentation; texts as kubelet 1.34 with containerd writes them.
  */
 import type { ControlContext } from './control-context.ts'
-import { behaviourOf, canonicalImage, hex64, imageFacts, type Behaviour } from './container-behaviour.ts'
+import { behaviourOf, canonicalImage, hex64, imageFacts } from './container-behaviour.ts'
 import {
   CONFIG_MAPS,
   PERSISTENT_VOLUME_CLAIMS,
   PODS,
   read,
   SECRETS,
-  type Condition,
   type Container,
-  type ContainerState,
-  type ContainerStatus,
   type Pod,
 } from './objects.ts'
-import { withCondition } from './pod-template.ts'
-import { qosClass } from './quantity.ts'
+import { isInitialized, podStatus, type ContainerRun } from './pod-status.ts'
 
 export interface NodeFacts {
   readonly hostIP: string
@@ -40,27 +36,6 @@ export interface WorkerHost extends ControlContext {
   later(seconds: number, work: () => void): () => void
   /** The worker has nothing left to do. */
   done(): void
-}
-
-interface ContainerRun {
-  readonly container: Container
-  readonly isInit: boolean
-  /** Restartable init container (KEP-753): starts in its turn, keeps running. */
-  readonly isSidecar: boolean
-  readonly behaviour: Behaviour
-  state: ContainerState
-  lastState: ContainerState
-  ready: boolean
-  started: boolean
-  restartCount: number
-  containerId: string | undefined
-  startedMs: number
-  crashBackoffSeconds: number
-  pullBackoffSeconds: number
-  /** Launched once by the pod's own sequence; after that only restarts concern it. */
-  launched: boolean
-  /** The container whose future is planned already. */
-  watched: string | undefined
 }
 
 const shortestBackoffSeconds = 10
@@ -304,7 +279,7 @@ export class PodWorker {
     for (const run of this.#runs) {
       if (run.state.running !== undefined) this.#watch(run)
     }
-    const init = this.#runs.find((run) => run.isInit && !this.#isInitialized(run))
+    const init = this.#runs.find((run) => run.isInit && !isInitialized(run))
     if (init !== undefined) {
       if (init.state.running === undefined && !init.launched) this.#launch(init)
       return
@@ -319,10 +294,6 @@ export class PodWorker {
         this.#launch(run)
       }
     }
-  }
-
-  #isInitialized(run: ContainerRun): boolean {
-    return run.isSidecar ? run.state.running !== undefined : run.state.terminated?.exitCode === 0
   }
 
   #launch(run: ContainerRun): void {
@@ -595,102 +566,16 @@ export class PodWorker {
     why: { readonly reason?: string; readonly message?: string } = {},
   ): void {
     const { clock, node, registry } = this.#host
-    const stamp = clock.stamp()
-    const status = this.#pod.status
-    const written = registry.update(
-      PODS,
-      {
-        ...this.#pod,
-        status: {
-          ...(this.#pod.metadata.generation === undefined
-            ? {}
-            : { observedGeneration: this.#pod.metadata.generation }),
-          phase,
-          conditions: this.#conditions(phase, stamp),
-          ...why,
-          hostIP: node.hostIP,
-          hostIPs: [{ ip: node.hostIP }],
-          ...(this.#podIP === undefined ? {} : { podIP: this.#podIP, podIPs: [{ ip: this.#podIP }] }),
-          startTime: status?.startTime ?? stamp,
-          ...(this.#pod.spec.initContainers === undefined
-            ? {}
-            : { initContainerStatuses: this.#runs.filter(({ isInit }) => isInit).map(statusOf) }),
-          containerStatuses: this.#runs.filter(({ isInit }) => !isInit).map(statusOf),
-          qosClass: status?.qosClass ?? qosClass(this.#pod),
-        },
-      },
-      { subresource: 'status' },
-    )
-    this.#pod = written as Pod
-  }
-
-  #conditions(phase: string, stamp: string): readonly Condition[] {
-    const old = this.#pod.status?.conditions
-    const ended = phase === 'Succeeded' || phase === 'Failed'
-    const uninitialized = this.#runs.filter((run) => run.isInit && !this.#isInitialized(run))
-    const unready = this.#runs.filter((run) => !run.isInit && !run.ready)
-    const names = (runs: readonly ContainerRun[]) =>
-      `[${runs.map(({ container }) => container.name).join(' ')}]`
-    const notReady: Partial<Condition> = ended
-      ? { reason: phase === 'Succeeded' ? 'PodCompleted' : 'PodFailed' }
-      : { reason: 'ContainersNotReady', message: `containers with unready status: ${names(unready)}` }
-    const gate = this.#pod.spec.readinessGates?.find(
-      ({ conditionType }) => old?.find(({ type }) => type === conditionType)?.status !== 'True',
-    )
-    const ready = unready.length === 0 && uninitialized.length === 0 && !ended
-    const observed =
-      this.#pod.metadata.generation === undefined ? {} : { observedGeneration: this.#pod.metadata.generation }
-    const next: readonly Condition[] = [
-      { type: 'PodReadyToStartContainers', status: this.#sandbox && !ended ? 'True' : 'False' },
-      uninitialized.length === 0
-        ? {
-            type: 'Initialized',
-            status: 'True',
-            ...(phase === 'Succeeded' ? { reason: 'PodCompleted' } : {}),
-          }
-        : {
-            type: 'Initialized',
-            status: 'False',
-            reason: 'ContainersNotInitialized',
-            message: `containers with incomplete status: ${names(uninitialized)}`,
-          },
-      ready && gate !== undefined
-        ? {
-            type: 'Ready',
-            status: 'False',
-            reason: 'ReadinessGatesNotReady',
-            message: `corresponding condition of pod readiness gate "${gate.conditionType}" does not exist.`,
-          }
-        : { type: 'Ready', status: ready ? 'True' : 'False', ...(ready ? {} : notReady) },
-      { type: 'ContainersReady', status: ready ? 'True' : 'False', ...(ready ? {} : notReady) },
-      { type: 'PodScheduled', status: 'True' },
-    ]
-    const kubeletTypes = new Set(next.map(({ type }) => type))
-    let conditions: readonly Condition[] = next.flatMap(
-      ({ type }) => old?.filter((each) => each.type === type) ?? [],
-    )
-    for (const condition of next) {
-      conditions = withCondition(conditions, { ...observed, lastProbeTime: null, ...condition }, stamp)
+    const facts = {
+      phase,
+      runs: this.#runs,
+      sandbox: this.#sandbox,
+      hostIP: node.hostIP,
+      podIP: this.#podIP,
+      stamp: clock.stamp(),
     }
-    const order = next.map(({ type }) => type)
-    const foreign = (old ?? []).filter(({ type }) => !kubeletTypes.has(type))
-    return [...[...conditions].sort((a, b) => order.indexOf(a.type) - order.indexOf(b.type)), ...foreign]
-  }
-}
-
-function statusOf(run: ContainerRun): ContainerStatus {
-  const { image, name } = run.container
-  const pulled = run.containerId !== undefined
-  return {
-    name,
-    state: run.state,
-    lastState: run.lastState,
-    ready: run.isInit && !run.isSidecar ? run.state.terminated?.exitCode === 0 : run.ready,
-    restartCount: run.restartCount,
-    image: pulled ? canonicalImage(image) : image,
-    imageID: pulled ? imageFacts(image).imageId : '',
-    ...(run.containerId === undefined ? {} : { containerID: run.containerId }),
-    started: run.state.running !== undefined && run.started,
+    const status = { ...podStatus(this.#pod, facts), ...why }
+    this.#pod = registry.update(PODS, { ...this.#pod, status }, { subresource: 'status' }) as Pod
   }
 }
 
