@@ -299,7 +299,8 @@ export async function writePage(
     const free = response.write(text)
     text = ''
     if (!free) await drained(response)
-    else await new Promise<void>((resolve) => setImmediate(resolve))
+    // A socket that takes all at once says so before the loop has turned: always let it turn.
+    await new Promise<void>((resolve) => setImmediate(resolve))
     if (response.destroyed) return
     started = performance.now()
   }

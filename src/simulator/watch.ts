@@ -246,7 +246,11 @@ class Watch {
       this.#blocked = true
       this.#request.response.once('drain', () => {
         this.#blocked = false
-        this.pump()
+        // Not at once: a socket that takes all says so before the event loop has turned.
+        this.#again ??= setImmediate(() => {
+          this.#again = undefined
+          this.pump()
+        })
       })
       return false
     }
