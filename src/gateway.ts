@@ -49,7 +49,11 @@ export async function createGateway(config: Config, { logger, signal }: GatewayO
     onSourceProblems: problemLog(logger),
     onClusterHealth: (cluster, { state, version }, error) => {
       if (error === undefined) logger.info({ cluster, state, version }, 'a cluster changed its state')
-      else logger.warn({ cluster, state, error: String(error) }, 'a cluster changed its state')
+      else
+        logger.warn(
+          { cluster, state, error: error instanceof Error ? error.message : error },
+          'a cluster changed its state',
+        )
     },
     onObjectError: (cluster, object, error) =>
       logger.warn({ cluster, object, error: String(error) }, 'an object could not be read and is left out'),
