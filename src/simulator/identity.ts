@@ -16,7 +16,7 @@ interface Issued {
   readonly account: { readonly namespace: string; readonly name: string; readonly uid: string } | undefined
 }
 
-export const anonymous: UserInfo = { username: 'system:anonymous', groups: ['system:unauthenticated'] }
+const anonymous: UserInfo = { username: 'system:anonymous', groups: ['system:unauthenticated'] }
 const serviceAccounts = { group: '', resource: 'serviceaccounts' }
 
 export class Identities {

@@ -2,6 +2,8 @@
  * What `kubectl get` prints: the columns of each kind and the cells of each object, as `meta.k8s.io/v1`
  * Tables. Columns and formats follow the real server's (kubectl cannot tell); custom resources print their
  * `additionalPrinterColumns`.
+ *
+ * Longer than most files: one entry per kind, and nothing to gain from looking for it in two places.
  */
 import { asArray, asNumber, asObject, asString, at, isObject, textOf } from './json.ts'
 import type { KubeObject } from './registry.ts'
@@ -95,7 +97,7 @@ function columns(text: string): readonly Column[] {
 const none = '<none>'
 
 /** Time since, in the two most significant units that the real server shows. */
-export function humanDuration(milliseconds: number): string {
+function humanDuration(milliseconds: number): string {
   const seconds = Math.trunc(milliseconds / 1000)
   if (seconds < -1) return '<invalid>'
   if (seconds < 0) return '0s'
@@ -840,7 +842,7 @@ function customPrinter({ definition, version }: ServedResource): Printer {
 }
 
 /** The simple paths that definitions use: `.spec.a['b.c'][0]`, `.items[?(@.type=="Ready")].status`. */
-export function jsonPath(text: string): (object: unknown) => unknown {
+function jsonPath(text: string): (object: unknown) => unknown {
   const steps: ((value: unknown) => unknown)[] = []
   const pattern =
     /\.([A-Za-z0-9_-]+(?:\\\.[A-Za-z0-9_/-]+)*)|\[(\d+)\]|\['([^']+)'\]|\[\?\(@\.(\w+)\s*==\s*["']([^"']*)["']\)\]/g

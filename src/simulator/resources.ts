@@ -48,16 +48,7 @@ export function groupVersion(group: string, version: string): string {
   return group === '' ? version : `${group}/${version}`
 }
 
-export const allVerbs = [
-  'create',
-  'delete',
-  'deletecollection',
-  'get',
-  'list',
-  'patch',
-  'update',
-  'watch',
-] as const
+const allVerbs = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch'] as const
 
 interface Row {
   readonly group: string
@@ -315,7 +306,7 @@ export class ResourceTable {
 }
 
 /** Kubernetes' version priority: GA over beta over alpha, then the higher number. */
-export function preferredVersion(versions: readonly string[]): string | undefined {
+function preferredVersion(versions: readonly string[]): string | undefined {
   return [...versions].sort((a, b) => rank(b) - rank(a))[0]
 }
 

@@ -60,7 +60,7 @@ export class StatusError extends Error {
 }
 
 /** `deployments.apps`, `pods`: how messages name a resource. */
-export function qualified(key: ResourceKey): string {
+function qualified(key: ResourceKey): string {
   return key.group === '' ? key.resource : `${key.resource}.${key.group}`
 }
 
@@ -171,8 +171,4 @@ export function tooLargeResourceVersion(wanted: number, current: number): Status
       retryAfterSeconds: 1,
     },
   )
-}
-
-export function tooManyRequests(message: string, retryAfterSeconds: number): StatusError {
-  return new StatusError(429, 'TooManyRequests', message, { retryAfterSeconds })
 }

@@ -109,7 +109,7 @@ function replicasPath({ served }: ResourceCall): string {
   return path === '' ? 'replicas' : path.replace('.spec.', '')
 }
 
-export function customScale(custom: KubeObject | undefined, version: string): unknown {
+function customScale(custom: KubeObject | undefined, version: string): unknown {
   const versions = asArray(at(custom, 'spec', 'versions'))
   return at(
     versions.find((one) => at(one, 'name') === version),

@@ -3,6 +3,7 @@
  * specs of each kind. Messages are the real server's. README.md lists what is not checked.
  *
  * Invariant: a pod spec is checked once per object in memory, however many pods share it.
+ * Longer than most files: one check per kind, and the texts are long.
  */
 import { quantity } from './controllers/quantity.ts'
 import {
