@@ -20,7 +20,7 @@ const QUERY = `query Page($first: Int!) {
 }`
 
 const CONNECTIONS = 8
-const IN_FLIGHT = 4
+const IN_FLIGHT = 8
 const ROUNDS = 7
 const ROUND_MS = 1_200
 
@@ -168,7 +168,12 @@ class Subject {
   }
 }
 
-/** Requests per second of the server in this mode against plain node:http, and CPU time of each. */
+/**
+ * The server in this mode against plain node:http: the requests that a second of its CPU time answers,
+ * which is what a client sees of a server that has a core to itself, and beside it what this client saw.
+ * Client and server share two cores here, and a client in the same language cannot keep the faster of
+ * the two busy.
+ */
 export async function comparePages(name: string, mode: Mode, atLeast: number): Promise<readonly Figure[]> {
   const server = await Subject.start(mode, process.env['BENCH_PROFILE'] ? ['--cpu-prof'] : [])
   const limit = await Subject.start('limit')
@@ -187,15 +192,16 @@ export async function comparePages(name: string, mode: Mode, atLeast: number): P
       await limit.round(round >= 0)
       await server.round(round >= 0)
     }
+    const perCore = (micros: readonly number[]) => 1e6 / median(micros)
     return [
       {
         name,
-        value: median(server.rates),
-        unit: 'requests/s',
-        limit: median(limit.rates),
+        value: perCore(server.micros),
+        unit: 'requests/s per core',
+        limit: perCore(limit.micros),
         target: { of: 'ratio', atLeast },
       },
-      { name: `${name}-cpu`, value: median(server.micros), unit: 'µs/request', limit: median(limit.micros) },
+      { name: `${name}-seen`, value: median(server.rates), unit: 'requests/s', limit: median(limit.rates) },
     ]
   } finally {
     await Promise.all([server.stop(), limit.stop()])
