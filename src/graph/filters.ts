@@ -6,7 +6,7 @@
 import type { InputFieldMap } from '@pothos/core'
 import type { Cluster } from '../fleet/fleet.ts'
 import type { IndexName } from '../fleet/table.ts'
-import type { Selection } from '../fleet/selection.ts'
+import type { IndexCondition, Selection } from '../fleet/selection.ts'
 import { LabelSelectorError, matchesLabels, parseLabelSelector } from '../kubernetes/label-selector.ts'
 import type { LabelSelector, Row, Seconds } from '../kubernetes/rows.ts'
 import { builder, type Types } from './builder.ts'
@@ -21,7 +21,7 @@ export interface Condition<R extends Row = Row> {
   readonly namePrefix?: string
   readonly labels?: LabelSelector
   readonly ownerUid?: string
-  readonly index?: { readonly name: IndexName; readonly value: string }
+  readonly index?: IndexCondition
 }
 
 /** The fields of `Selection` that one condition can take. */
@@ -78,6 +78,15 @@ export function oneOf<R extends Row, V>(
   if (!values) return []
   const accepted = new Set(values)
   return [where((row) => accepted.has(value(row)))]
+}
+
+/** The same over an index whose entries are these values. */
+export function oneOfIndexed<R extends Row>(
+  name: 'status' | 'phase',
+  values: readonly string[] | null | undefined,
+  value: (row: R) => string,
+): readonly Condition<R>[] {
+  return oneOf(values, value).map(({ test }) => ({ index: { name, values: values ?? [] }, test }))
 }
 
 /** A value that has to be equal; `null` and absent accept all. */

@@ -5,7 +5,7 @@ import { ContainerRef, VolumeRef, volumesOf } from '../containers.ts'
 import {
   equals,
   indexed,
-  oneOf,
+  oneOfIndexed,
   textTest,
   TextFilter,
   where,
@@ -53,7 +53,7 @@ export const podList = defineList({
   filter: (t) => ({
     phases: t.field({ type: [PodPhase], description: 'In one of these phases.' }),
     statuses: t.stringList({
-      description: 'With one of these statuses, as kubectl shows them, such as `CrashLoopBackOff`.',
+      description: 'With one of these statuses, as kubectl shows them, such as `CrashLoopBackOff`. Indexed.',
     }),
     ready: t.boolean({ description: 'Whether it is ready.' }),
     node: t.string({ description: 'On the node of this name; empty: not scheduled yet. Indexed.' }),
@@ -69,8 +69,8 @@ export const podList = defineList({
   conditions: ({ phases, statuses, ready, node, image, restartsOver, ip, serviceAccount, qosClass }) => [
     ...onNode(node),
     ...withImage(image),
-    ...oneOf<PodRow, string>(phases, (row) => row.phase),
-    ...oneOf<PodRow, string>(statuses, (row) => row.status),
+    ...oneOfIndexed<PodRow>('status', statuses, (row) => row.status),
+    ...oneOfIndexed<PodRow>('phase', phases, (row) => row.phase),
     ...equals<PodRow, boolean>(ready, (row) => row.ready),
     ...(restartsOver == null ? [] : [where<PodRow>((row) => row.restarts > restartsOver)]),
     ...equals<PodRow, string | null>(ip, (row) => row.podIP),

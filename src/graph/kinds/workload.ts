@@ -5,7 +5,7 @@ import { RolloutStatus, WorkloadKindEnum } from '../enums.ts'
 import {
   equals,
   indexed,
-  oneOf,
+  oneOfIndexed,
   textTest,
   TextFilter,
   where,
@@ -39,7 +39,7 @@ interface WorkloadFilterInput {
 function workloadConditions<R extends WorkloadRow>(filter: WorkloadFilterInput): readonly Condition<R>[] {
   return [
     ...withImage<R>(filter.image),
-    ...oneOf<R, string>(filter.rollout, (row) => row.rollout.status),
+    ...oneOfIndexed<R>('status', filter.rollout, (row) => row.rollout.status),
     ...equals<R, boolean>(filter.ready, (row) => row.ready >= row.desired),
   ]
 }
