@@ -103,6 +103,40 @@ export function mapShared(
   return copy ?? items
 }
 
+/** The object with the object under a key changed; the key is made where it is missing. */
+export function changeIn<T extends JsonObject>(
+  object: T,
+  key: string,
+  change: (value: JsonObject) => JsonObject,
+): T {
+  return withKey(object, key, change(asObject(object[key])))
+}
+
+/** Like changeIn, only where the key holds an object. */
+export function changeIfIn<T extends JsonObject>(
+  object: T,
+  key: string,
+  change: (value: JsonObject) => JsonObject,
+): T {
+  const value = object[key]
+  return isObject(value) ? withKey(object, key, change(value)) : object
+}
+
+/** The object with every object in the list under a key changed. */
+export function eachIn<T extends JsonObject>(
+  object: T,
+  key: string,
+  change: (item: JsonObject) => JsonObject,
+): T {
+  const items = object[key]
+  if (!Array.isArray(items)) return object
+  return withKey(
+    object,
+    key,
+    mapShared(items, (item) => (isObject(item) ? change(item) : item)),
+  )
+}
+
 /**
  * Takes a value at its word: for JSON whose shape the code around has just made or checked, and that the
  * compiler cannot follow through spreads and decoders. The one assertion of the simulator.

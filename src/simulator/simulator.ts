@@ -44,7 +44,7 @@ export interface SimulatorOptions {
   readonly bookmarkIntervalMs?: number
   /** Commits of one resource that a slow watch may lag behind before it is cut off. Default 10,000. */
   readonly maxWatchLag?: number
-  /** Commits that a watch may resume over. Default 20,000. */
+  /** Commits that a watch may resume over. Default 10,000. */
   readonly historySize?: number
 }
 

@@ -8,17 +8,8 @@
  */
 import { exceededQuota } from './controllers/quota-usage.ts'
 import { defaultsOf } from './defaults.ts'
-import {
-  asArray,
-  asNumber,
-  asObject,
-  asString,
-  at,
-  equal,
-  trusted,
-  withKey,
-  type MutableJson,
-} from './json.ts'
+import { checkPreconditions, finalizersAfter, gracePeriod, isFinallyGone } from './deletion.ts'
+import { asArray, asObject, asString, at, equal, trusted, withKey, type MutableJson } from './json.ts'
 import type {
   Commit,
   DeleteOptions,
@@ -45,7 +36,7 @@ export interface StorageOptions {
   readonly now: () => number
   /** Makes uids and generated names repeatable. Default: random. */
   readonly seed?: number
-  /** How many commits a watch may lag behind. Default 20,000. */
+  /** How many commits a watch may lag behind. Default 10,000. */
   readonly historySize?: number
 }
 
@@ -96,7 +87,7 @@ export class Storage implements Registry {
   constructor(options: StorageOptions) {
     this.#now = options.now
     this.#random = options.seed === undefined ? Math.random : seededRandom(options.seed)
-    this.#historySize = options.historySize ?? 20_000
+    this.#historySize = options.historySize ?? 10_000
   }
 
   now(): number {
@@ -596,54 +587,4 @@ function sameContent(definition: ResourceDefinition, current: KubeObject, object
     definition.resource !== 'deployments' ||
     equal(current.metadata.annotations ?? {}, object.metadata.annotations ?? {})
   )
-}
-
-function isFinallyGone(object: KubeObject): boolean {
-  return (
-    object.metadata.deletionTimestamp !== undefined &&
-    (object.metadata.finalizers ?? []).length === 0 &&
-    (object.metadata.deletionGracePeriodSeconds ?? 0) === 0 &&
-    asArray(at(object, 'spec', 'finalizers')).length === 0
-  )
-}
-
-function checkPreconditions(key: ResourceKey, current: KubeObject, { preconditions }: DeleteOptions): void {
-  const { uid, resourceVersion } = preconditions ?? {}
-  const { name } = current.metadata
-  if (uid !== undefined && uid !== current.metadata.uid) {
-    throw conflict(
-      key,
-      name,
-      `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${current.metadata.uid}`,
-    )
-  }
-  if (resourceVersion !== undefined && resourceVersion !== current.metadata.resourceVersion) {
-    throw conflict(
-      key,
-      name,
-      `Precondition failed: ResourceVersion in precondition: ${resourceVersion}, ResourceVersion in object meta: ${current.metadata.resourceVersion}`,
-    )
-  }
-}
-
-/** Only pods end gracefully; one that never ran, or has ended, goes at once (pod strategy). */
-function gracePeriod(key: ResourceKey, current: KubeObject, options: DeleteOptions): number {
-  if (keyOf(key) !== '/pods') return 0
-  if (asString(at(current, 'spec', 'nodeName')) === '') return 0
-  const phase = asString(at(current, 'status', 'phase'))
-  if (phase === 'Succeeded' || phase === 'Failed') return 0
-  return options.gracePeriodSeconds ?? asNumber(at(current, 'spec', 'terminationGracePeriodSeconds')) ?? 30
-}
-
-function finalizersAfter(
-  current: KubeObject,
-  { propagationPolicy }: DeleteOptions,
-  definition: ResourceDefinition,
-): readonly string[] {
-  const given = current.metadata.finalizers ?? []
-  if (propagationPolicy === undefined || definition.kind === 'Namespace') return given
-  const others = given.filter((finalizer) => finalizer !== 'orphan' && finalizer !== 'foregroundDeletion')
-  if (propagationPolicy === 'Orphan') return [...others, 'orphan']
-  if (propagationPolicy === 'Foreground') return [...others, 'foregroundDeletion']
-  return others
 }
