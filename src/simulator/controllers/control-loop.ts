@@ -73,6 +73,8 @@ interface Queue {
 /** Keys per turn, before other work of the timeline (and other clusters) gets its chance. */
 const turnLength = 64
 const longestRetrySeconds = 60
+/** A key that wakes itself again and again is put off: under a manual clock it would stop the time. */
+const mostSyncsAtOnce = 1_000
 
 /**
  * Starts every controller over what the registry holds. Commits that the controllers make themselves are
@@ -92,6 +94,9 @@ export function startControllers(
   const onError = options.onError ?? warn
   let closed = false
   let turnPlanned = false
+  /** How often each key was synced at this instant of the clock. */
+  const syncs = new Map<string, number>()
+  let instant = Number.NaN
 
   // Order within a turn: first what hands out identity and place, then what runs, then what reports.
   const queues: readonly Queue[] = [
@@ -176,6 +181,17 @@ export function startControllers(
   }
 
   function syncOne(queue: Queue, key: string): void {
+    if (clock.now() !== instant) {
+      instant = clock.now()
+      syncs.clear()
+    }
+    const id = `${queue.controller.name} ${key}`
+    const count = (syncs.get(id) ?? 0) + 1
+    syncs.set(id, count)
+    if (count > mostSyncsAtOnce) {
+      queue.enqueue(key, 1)
+      return
+    }
     try {
       queue.controller.sync(key)
       queue.failures.delete(key)

@@ -32,6 +32,7 @@ import {
 import { claim, controllerOf, enqueueOwners, Orphans } from './ownership.ts'
 import { conditionOf, isTerminal, withCondition } from './pod-template.ts'
 import { scaledValue } from './quantity.ts'
+import { findsItself } from './selector.ts'
 
 const component = 'deployment-controller'
 const NO_DEADLINE = 2 ** 31 - 1
@@ -68,7 +69,7 @@ export function deploymentController(context: ControlContext): Controller {
     sync(key) {
       const { namespace, name } = splitKey(key)
       const found = read(registry, DEPLOYMENTS, namespace, name)
-      if (found !== undefined) new Rollout(context, orphans, enqueueLater, found).run()
+      if (found !== undefined && findsItself(found)) new Rollout(context, orphans, enqueueLater, found).run()
     },
   }
 }

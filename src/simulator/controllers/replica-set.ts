@@ -26,7 +26,7 @@ import {
   podFromTemplate,
   withCondition,
 } from './pod-template.ts'
-import { selects } from './selector.ts'
+import { findsItself, selects } from './selector.ts'
 import type { EventRecorder, EventSource } from './event-recorder.ts'
 import type { KubeObjectInput } from '../registry.ts'
 
@@ -64,7 +64,8 @@ export function replicaSetController({ registry, clock, events }: ControlContext
     sync(key) {
       const { namespace, name } = splitKey(key)
       const replicaSet = read(registry, REPLICA_SETS, namespace, name)
-      if (replicaSet === undefined) return
+      // A selector that does not find its own pods would make pods for ever; the API server refuses it.
+      if (replicaSet === undefined || !findsItself(replicaSet)) return
       const pods = claim(registry, replicaSet, REPLICA_SETS, replicaSet.spec.selector, PODS, orphans)
       const active = pods.filter(isActive)
       let failure: StatusError | undefined

@@ -9,6 +9,7 @@ import type {
   NodeSelectorRequirement,
   NodeSelectorTerm,
   PodSpec,
+  PodTemplate,
   Taint,
   Toleration,
 } from './objects.ts'
@@ -52,6 +53,15 @@ function meets(value: string | undefined, operator: string, values: readonly str
     default:
       return false
   }
+}
+
+/** Whether a workload's selector matches the pods that its template makes. */
+export function findsItself({
+  spec,
+}: {
+  readonly spec: { readonly selector: LabelSelector; readonly template: PodTemplate }
+}): boolean {
+  return selects(spec.selector, spec.template.metadata?.labels)
 }
 
 /** A service's selector is a plain map; an empty one selects nothing (its endpoints are managed by hand). */

@@ -230,6 +230,23 @@ describe('the cluster’s time', () => {
     expect(outcome()).toBe(outcome())
   })
 
+  test('goes on when a workload could keep its controller busy for ever', () => {
+    cluster.registry.load(DEPLOYMENTS, {
+      apiVersion: 'apps/v1',
+      kind: 'Deployment',
+      metadata: {
+        name: 'blind',
+        namespace: 'default',
+        uid: 'blind',
+        resourceVersion: '',
+        creationTimestamp: '2026-03-02T10:00:00Z',
+      },
+      spec: { replicas: 2, selector: selecting('something-else'), template: template('blind') },
+    })
+    cluster.after(60)
+    expect(cluster.pods()).toEqual([])
+  })
+
   test('stands still once the controllers are closed', () => {
     web(3)
     cluster.after(1)
