@@ -61,7 +61,7 @@ export class FakeCluster implements Cluster {
   }
 
   apply<K extends Kind>(kind: K, ...steps: readonly Step<K>[]): void {
-    for (const step of steps) this.#tables.get(kind)!.apply(step as never)
+    for (const step of steps) this.#tables.get(kind)!.apply(step)
   }
 
   /** Makes these raw objects the whole content of their kind's table. */
