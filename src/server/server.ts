@@ -76,7 +76,7 @@ export class OpenAccess extends Error {
 
   constructor(host: string) {
     super(
-      `Refusing to listen on ${host}: without access control everyone who reaches that address could read every cluster. Listen on 127.0.0.1, or set allowOpenAccess if that is what you want.`,
+      `Refusing to listen on ${host}: without access control everyone who reaches that address could read every cluster. Listen on a loopback address (server.host: 127.0.0.1).`,
     )
   }
 }

@@ -1,0 +1,90 @@
+/** The command line: what it prints, where, and with which exit code. */
+import { execFile } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { fileURLToPath } from 'node:url'
+import { afterAll, describe, expect, it } from 'vitest'
+
+const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
+const taken = createServer()
+afterAll(() => taken.close())
+
+interface Result {
+  readonly code: number
+  readonly output: string
+  readonly errors: string
+}
+
+function fleetgraph(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Result> {
+  return new Promise((resolve) => {
+    execFile(
+      process.execPath,
+      [MAIN, ...args],
+      { env: { PATH: process.env['PATH'], KUBECONFIG: '/dev/null', ...env }, timeout: 30_000 },
+      (error, output, errors) =>
+        resolve({ code: typeof error?.code === 'number' ? error.code : error ? -1 : 0, output, errors }),
+    )
+  })
+}
+
+describe('fleetgraph', () => {
+  it('tells its commands with --help, and without any command ends with 2', async () => {
+    const help = await fleetgraph(['--help'])
+    expect(help.code).toBe(0)
+    for (const command of ['serve', 'demo', 'check', 'schema']) expect(help.output).toContain(`  ${command} `)
+    const nothing = await fleetgraph([])
+    expect(nothing).toMatchObject({ code: 2, output: '' })
+    expect(nothing.errors).toContain('Usage: fleetgraph COMMAND')
+  })
+
+  it.each(['serve', 'demo', 'check', 'schema'])('tells the options of %s with --help', async (command) => {
+    const { code, output } = await fleetgraph([command, '--help'])
+    expect(code).toBe(0)
+    expect(output).toMatch(new RegExp(`^Usage: fleetgraph ${command} `))
+  })
+
+  it('ends with 2 and the usage for a command or an option that does not exist', async () => {
+    const command = await fleetgraph(['sevre'])
+    expect(command.code).toBe(2)
+    expect(command.errors).toContain('there is no command "sevre"')
+    const option = await fleetgraph(['serve', '--confg', 'x'])
+    expect(option.code).toBe(2)
+    expect(option.errors).toMatch(/--confg[^]*Usage: fleetgraph serve/)
+  })
+
+  it('prints the committed schema', async () => {
+    const { code, output } = await fleetgraph(['schema'])
+    expect(code).toBe(0)
+    expect(output).toBe(readFileSync(new URL('../../schema/schema.graphql', import.meta.url), 'utf8'))
+  })
+
+  it('ends with 2 for a configuration that is not there', async () => {
+    const { code, errors } = await fleetgraph(['serve', '--config', '/nowhere/fleetgraph.yaml'])
+    expect(code).toBe(2)
+    expect(errors).toContain('/nowhere/fleetgraph.yaml: the file cannot be read')
+  })
+
+  it('refuses to listen beyond loopback while there is no access control, and says why', async () => {
+    const { code, errors } = await fleetgraph(['serve'], { FLEETGRAPH_SERVER_HOST: '0.0.0.0' })
+    expect(code).toBe(1)
+    expect(errors).toContain(
+      'without access control everyone who reaches that address could read every cluster',
+    )
+  })
+
+  it('ends with 1 and says so when its port is taken', async () => {
+    await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve))
+    const { port } = taken.address() as AddressInfo
+    const { code, errors } = await fleetgraph(['serve'], { FLEETGRAPH_SERVER_PORT: String(port) })
+    expect(code).toBe(1)
+    expect(errors).toContain(`EADDRINUSE`)
+    expect(errors).toContain(String(port))
+  })
+
+  it('says in check that no cluster is configured', async () => {
+    const { code, output } = await fleetgraph(['check'])
+    expect(code).toBe(1)
+    expect(output).toContain('No cluster is configured')
+  })
+})
