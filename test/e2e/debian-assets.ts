@@ -3,7 +3,7 @@
  * (bookworm: 1.20.2), built with Debian's Go, beside Debian's etcd. Changes nothing of the system:
  * packages are unpacked, not installed. About 17 minutes on 2 cores.
  */
-import { copyFile, mkdir, rm, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { debianPackages } from './debian-packages.ts'
 import { requireTools, run } from './run-command.ts'
@@ -27,6 +27,7 @@ export async function buildFromDebian(target: string, log: (line: string) => voi
     log('fetching the source of kubernetes, a Go compiler and etcd')
     const root = await packages.unpack([...DEBIAN_GO.packages, 'etcd-server'], join(work, 'root'))
     await packages.source('kubernetes', join(work, 'source'))
+    await mendReflection(join(work, 'source/vendor/github.com/modern-go/reflect2'))
     await copyFile(join(root, 'usr/bin/etcd'), join(target, 'etcd'))
     log(`building kubernetes ${DEBIAN_VERSION}`)
     await build(work, join(root, DEBIAN_GO.root))
@@ -34,6 +35,34 @@ export async function buildFromDebian(target: string, log: (line: string) => voi
   } finally {
     await rm(work, { recursive: true, force: true, maxRetries: 3 })
   }
+}
+
+/**
+ * What Kubernetes 1.20 vendors to walk maps takes the iterator from the runtime; since Go 1.18 the caller
+ * hands it in. Unmended, an API server crashes on the first custom
+ * resource. The iterator's size and its pointers have to be those of the runtime's `hiter`.
+ */
+async function mendReflection(dir: string): Promise<void> {
+  await replaceIn(join(dir, 'unsafe_link.go'), [
+    ['m unsafe.Pointer) *hiter', 'm unsafe.Pointer, it *hiter)'],
+    ['// rest fields are ignored', 'pointers [6]unsafe.Pointer\n\twords [4]uintptr'],
+  ])
+  await replaceIn(join(dir, 'unsafe_map.go'), [
+    [
+      '\treturn &UnsafeMapIterator{',
+      '\tit := &hiter{}\n\tmapiterinit(type2.rtype, *(*unsafe.Pointer)(obj), it)\n\treturn &UnsafeMapIterator{',
+    ],
+    ['mapiterinit(type2.rtype, *(*unsafe.Pointer)(obj)),', 'it,'],
+  ])
+}
+
+async function replaceIn(file: string, replacements: readonly (readonly [string, string])[]): Promise<void> {
+  let text = await readFile(file, 'utf8')
+  for (const [from, to] of replacements) {
+    if (text.split(from).length !== 2) throw new Error(`${file} is not as expected: ${JSON.stringify(from)}`)
+    text = text.replace(from, () => to)
+  }
+  await writeFile(file, text)
 }
 
 async function build(work: string, goRoot: string): Promise<void> {

@@ -1,7 +1,7 @@
 /** Chapter: server-side apply – managers, conflicts, force, and fields that their last manager gives up (KEP-555). */
 import { beforeAll, describe, expect, test } from 'vitest'
 import { at, PATCH, type Answer, type KubeJson } from '../../support/kubernetes-http.ts'
-import { configMap, deployment, expectFailure, type Suite } from './server-under-test.ts'
+import { configMap, deployment, expectFailure, needs, type Suite } from './server-under-test.ts'
 
 export function describeApply(suite: Suite): void {
   describe('server-side apply', () => {
@@ -170,7 +170,8 @@ export function describeApply(suite: Suite): void {
       expect((await suite.http.get(`${configMaps}/yaml`)).status).toBe(404)
     })
 
-    test('the status subresource has its managers apart', async () => {
+    test('the status subresource has its managers apart', async (context) => {
+      needs(context, suite, 22, 'managedFields name the subresource')
       await suite.http.must(suite.http.post(deployments, deployment('status', { paused: true, replicas: 0 })))
       const { body } = await suite.http.patch(`${deployments}/status/status?fieldManager=reporter`, 'merge', {
         status: { collisionCount: 1 },

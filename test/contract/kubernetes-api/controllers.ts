@@ -68,7 +68,7 @@ export function describeControllers(suite: Suite): void {
           new RegExp(`^0/${suite.server.nodeNames.length} nodes are available: .*node`),
         )
         await untilList(suite, `${core}/events?fieldSelector=involvedObject.name%3Dnowhere`, (items) => {
-          expect(items).toMatchObject([{ type: 'Warning', reason: 'FailedScheduling' }])
+          expect(items[0]).toMatchObject({ type: 'Warning', reason: 'FailedScheduling' })
         })
       })
 

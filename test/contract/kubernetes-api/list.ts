@@ -67,7 +67,9 @@ export function describeList(suite: Suite): void {
     })
 
     test('an empty list has items: []', async () => {
-      expect((await suite.http.get(`/api/v1/namespaces/${namespace}/secrets`)).body.items).toEqual([])
+      expect(
+        (await suite.http.get(`/api/v1/namespaces/${namespace}/persistentvolumeclaims`)).body.items,
+      ).toEqual([])
       expect((await suite.http.get('/api/v1/namespaces/no-such/pods')).body.items).toEqual([])
     })
 
@@ -216,7 +218,12 @@ export function describeList(suite: Suite): void {
         const unknown = await suite.http.get(`${path}?resourceVersion=1&resourceVersionMatch=Newest`)
         expectFailure(unknown, 422, 'Invalid', /supported values/)
         const notANumber = await suite.http.get(`${path}?resourceVersion=abc`)
-        expectFailure(notANumber, 400, 'BadRequest', /^Invalid value: "abc"|invalid resource version/i)
+        if (suite.server.minor >= 34) {
+          expectFailure(notANumber, 400, 'BadRequest', /^Invalid value: "abc"|invalid resource version/i)
+        } else {
+          // Servers of old took it for a fault of their own.
+          expect([400, 500]).toContain(notANumber.status)
+        }
       })
 
       test('initial events are refused on a list', async (context) => {

@@ -25,7 +25,7 @@ export function describeNamespaces(suite: Suite): void {
     test('a new one is Active, labelled with its name, and held by the finalizer kubernetes', async () => {
       const name = await suite.namespace()
       expect((await suite.http.get(`/api/v1/namespaces/${name}`)).body).toMatchObject({
-        metadata: { labels: suite.server.minor >= 21 ? { 'kubernetes.io/metadata.name': name } : {} },
+        ...(suite.server.minor >= 21 && { metadata: { labels: { 'kubernetes.io/metadata.name': name } } }),
         spec: { finalizers: ['kubernetes'] },
         status: { phase: 'Active' },
       })

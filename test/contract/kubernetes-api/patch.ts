@@ -140,7 +140,9 @@ export function describePatches(suite: Suite): void {
         body: '{',
         contentType: 'application/merge-patch+json',
       })
-      expectFailure(broken, 400, 'BadRequest')
+      if (suite.server.minor >= 34) expectFailure(broken, 400, 'BadRequest')
+      // Servers of old took it for a fault of their own.
+      else expect([400, 500]).toContain(broken.status)
     })
 
     test('an unchanged object keeps its version; dryRun=All changes nothing', async () => {
