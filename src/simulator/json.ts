@@ -91,7 +91,7 @@ export function withDefaults<T extends JsonObject>(object: T, defaults: JsonObje
 }
 
 /** Maps an array; the same array if no item changed. */
-export function mapShared(
+function mapShared(
   items: readonly unknown[],
   change: (item: unknown, index: number) => unknown,
 ): readonly unknown[] {
