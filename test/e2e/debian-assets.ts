@@ -1,7 +1,7 @@
 /**
  * The road to a control plane without a Go module registry: Debian's source package of kubernetes
  * (bookworm: 1.20.2), built with Debian's Go, beside Debian's etcd. Changes nothing of the system:
- * packages are unpacked, not installed. About 17 minutes on 2 cores.
+ * packages are unpacked, not installed. Six to eighteen minutes on 2 cores, as busy as they are.
  */
 import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
