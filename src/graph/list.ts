@@ -154,7 +154,7 @@ export function listField<Parent, R extends Row>(
         }
       }
     },
-  }) as FieldRef<Types>
+  })
 }
 
 /** A relation of each row of a page asks this: it does not go through the fleet unless the filter does. */

@@ -78,7 +78,7 @@ export function orderInput<R extends Row>(
     description:
       'One key of an order. The first key decides; ties go to the next, and at last by cluster, namespace and name. What has no value comes last.',
     fields: (t) => ({
-      field: t.field({ type: field, required: true, description: 'What to order by.' }) as never,
+      field: t.field({ type: field, required: true, description: 'What to order by.' }),
       direction: t.field({
         type: OrderDirection,
         required: true,

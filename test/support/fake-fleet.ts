@@ -38,7 +38,7 @@ export class FakeCluster implements Cluster {
     this.name = name
     this.labels = labels
     for (const kind of ALL_KINDS) {
-      this.#tables.set(kind, createTable(kind, name, { now: () => 5_000 }) as never)
+      this.#tables.set(kind, createTable(kind, name, { now: () => 5_000 }))
     }
   }
 

@@ -139,7 +139,7 @@ const ClusterFilter = builder.inputRef<ClusterFilterInput>('ClusterFilter').impl
   fields: (t) => ({
     name: t.field({ type: TextFilter, description: 'By the name in the fleet.' }),
     selector: t.string({ description: "By labels, in Kubernetes' syntax: `env=prod,region in (eu,us)`." }),
-    states: t.field({ type: [ClusterState], description: 'In one of these states.' }) as never,
+    states: t.field({ type: [ClusterState], description: 'In one of these states.' }),
   }),
 })
 

@@ -132,7 +132,7 @@ describe('a Job', () => {
   test('counts a finished pod once, also when it is deleted', () => {
     job('sleep 8', { completions: 2, parallelism: 1 })
     cluster.after(14)
-    const [done] = cluster.pods().filter((pod) => pod.status?.phase === 'Succeeded')
+    const done = cluster.pods().find((pod) => pod.status?.phase === 'Succeeded')
     cluster.delete(PODS, done?.metadata.name ?? '')
     cluster.after(60)
     expect(status()).toMatchObject({ succeeded: 2 })
