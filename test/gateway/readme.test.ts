@@ -11,6 +11,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { stringify } from 'yaml'
 import { eventually } from '../support/eventually.ts'
 import { startCommand, type GatewayProcess } from '../support/gateway-process.ts'
+import { findKubectl } from '../support/kubectl.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const README = readFileSync(join(ROOT, 'README.md'), 'utf8')
@@ -22,6 +23,8 @@ function blocks(language: string): string[] {
   )
 }
 
+/** Built by `npm run e2e:assets`, or on the PATH; without one there is nothing to run. */
+const kubectl = await findKubectl()
 let directory: string
 let demo: GatewayProcess
 let startedWithinMs: number
@@ -123,6 +126,30 @@ describe('the README', () => {
       })
     }
   })
+
+  it.skipIf(kubectl === undefined)(
+    'changes the simulated clusters by kubectl, and the next answer shows it',
+    { timeout: 120_000 },
+    async () => {
+      const commands = blocks('sh').find((block) => block.startsWith('kubectl'))!
+      const here = commands
+        .replaceAll('.demo/kubeconfig', join(directory, 'kubeconfig'))
+        .replaceAll(/^kubectl/gm, kubectl!)
+      const { code, output } = await run(`set -e; export HOME=${directory}; ${here}`)
+      expect(code).toBe(0)
+      expect(output).toMatch(/^shop +storefront +3\/3/m)
+      expect(output).toContain('deployment.apps/storefront scaled')
+      expect(output).toContain('deployment "storefront" successfully rolled out')
+      await eventually(async () => {
+        const { deployments } = await demo.query<{ deployments: { nodes: readonly object[] } }>(
+          `{ deployments(filter: { clusters: ["prod-eu"], name: { equals: "storefront" } }) {
+              nodes { desired ready rollout { status } }
+          } }`,
+        )
+        expect(deployments.nodes).toEqual([{ desired: 5, ready: 5, rollout: { status: 'COMPLETE' } }])
+      })
+    },
+  )
 
   it('serves the default kubeconfig without any configuration', async () => {
     expect(blocks('sh')).toContain('npm start\n')
