@@ -1,6 +1,6 @@
 /**
  * The configuration: one YAML file, environment overrides on top, checked and typed. The one reader of
- * the environment in the project (but for what client-node's KubeConfig reads by Kubernetes' convention).
+ * the environment, but for what Kubernetes itself puts there (KUBECONFIG, proxies, a pod's service account).
  *
  * Every key is described in `examples/fleetgraph.yaml`, which a test holds equal to this schema. Every
  * value can be overridden by a variable named after its key: `limits.bodyBytes` is
