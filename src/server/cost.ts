@@ -37,8 +37,8 @@ interface Weight {
 }
 
 /**
- * How to reckon the cost of one operation of a valid document. Gives up at `most` (and returns something
- * above it), so that reckoning never costs more than the limit allows.
+ * How to reckon the cost of one operation of a valid document. Gives up at `most`, and on a document whose
+ * fragments multiply beyond `MAX_VISITS` (and returns something above `most`): reckoning is bounded itself.
  */
 export function costOf(
   schema: GraphQLSchema,
@@ -92,9 +92,12 @@ export function costOf(
   const weights = root ? weigh(root, operation.selectionSet) : []
   return (variables, most) => {
     let cost = 0
+    // Fragments that spread each other twice are visited 2^n times, and weigh nothing themselves.
+    let visits = 0
     const add = (weights: readonly Weight[], times: number, page: number): void => {
       for (const weight of weights) {
-        if (cost > most) return
+        if (++visits > MAX_VISITS) cost = Infinity
+        if (cost > most || visits > MAX_VISITS) return
         if (!weight.included(variables)) continue
         const isFragment = weight.each === 0
         const objects = isFragment ? times : times * (weight.each === 'page' ? page : weight.each)
@@ -107,6 +110,9 @@ export function costOf(
     return cost
   }
 }
+
+/** Fields and fragments looked at, each as often as it is spread: a document of 400 fields has far fewer. */
+const MAX_VISITS = 50_000
 
 /** Of a connection that is asked for without `first` and `last`. */
 const DEFAULT_PAGE = 50

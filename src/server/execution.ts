@@ -105,8 +105,14 @@ export class Executor {
     const { operation, errors } = this.#documents.find(request.query, request.operationName)
     if (!operation) return refuse(errors)
     const isQuery = operation.node.operation === OperationTypeNode.QUERY
-    const key = isQuery ? this.#keyOf(operation, request, asker.user) : ''
+    let key = ''
     if (isQuery) {
+      try {
+        key = this.#keyOf(operation, request, asker.user)
+      } catch (error) {
+        if (!(error instanceof RangeError)) throw error
+        return refuse([coded(new GraphQLError('The variables are nested too deep.'), 'BAD_USER_INPUT')])
+      }
       const kept = this.#answers.get(key)
       if (kept) return { body: kept, refused: false }
     }

@@ -64,6 +64,14 @@ describe('a request', () => {
     expect(await refused({ query: 'query ($n: Int!) { animals(first: $n) { id } }' })).toEqual([
       'BAD_USER_INPUT',
     ])
+    // More levels than the stack has frames, as a body of 256 KB can hold.
+    const variables = JSON.parse(`{"n":${'['.repeat(60_000)}${']'.repeat(60_000)}}`) as Record<
+      string,
+      unknown
+    >
+    expect(await refused({ query: 'query ($n: Int!) { animals(first: $n) { id } }', variables })).toEqual([
+      'BAD_USER_INPUT',
+    ])
     expect(await refused('query A { echo } query B { echo }')).toEqual(['OPERATION_RESOLUTION_FAILURE'])
     expect(await refused({ query: 'query A { echo }', operationName: 'C' })).toEqual([
       'OPERATION_RESOLUTION_FAILURE',
@@ -232,5 +240,14 @@ describe('cost', () => {
     const answer = await json(own, '{ animals { friends { id } } }')
     expect(answer.errors).toMatchObject([{ extensions: { code: 'LIMIT_EXCEEDED', limit: 'cost' } }])
     expect(contexts.every(({ calls }) => calls['animals'] === undefined)).toBe(true)
+  })
+
+  test('of fragments that multiply is not reckoned to its end', async () => {
+    const levels = Array.from(
+      { length: 60 },
+      (_, level) => `fragment F${level} on Query { ...F${level + 1} ...F${level + 1} }`,
+    )
+    const answer = await json(executor(), `{ ...F0 } ${levels.join(' ')} fragment F60 on Query { echo }`)
+    expect(answer.errors).toMatchObject([{ extensions: { code: 'LIMIT_EXCEEDED', limit: 'cost' } }])
   })
 })
