@@ -186,15 +186,23 @@ export function clustersOfRow(row: Row, fleet: AuthorizedFleet) {
   return cluster ? [cluster] : []
 }
 
-/** The claims `<template>-<name>-<ordinal>` of a StatefulSet's replicas. */
+/**
+ * The claims `<template>-<name>-<ordinal>` of a StatefulSet's replicas. Costs by the claims of the
+ * namespace: `replicas` can be any number that somebody wrote there.
+ */
 export function claimsOfStatefulSet(
   row: StatefulSetRow,
   fleet: AuthorizedFleet,
 ): readonly PersistentVolumeClaimRow[] {
+  if (row.volumeClaimTemplates.length === 0) return []
   const replicas = Math.max(row.desired, row.current)
-  return row.volumeClaimTemplates.flatMap((template) =>
-    Array.from({ length: replicas }, (_, ordinal) => `${template}-${row.name}-${ordinal}`).flatMap(
-      (name) => fleet.get('PersistentVolumeClaim', row.cluster, row.namespace, name) ?? [],
-    ),
-  )
+  const claims = fleet.related('PersistentVolumeClaim', row.cluster, (table) => table.rows(row.namespace))
+  return row.volumeClaimTemplates.flatMap((template) => {
+    const prefix = `${template}-${row.name}-`
+    const ordinal = ({ name }: Row) => Number(name.slice(prefix.length))
+    return claims
+      .filter((claim) => claim.name.startsWith(prefix) && /^\d+$/.test(claim.name.slice(prefix.length)))
+      .filter((claim) => ordinal(claim) < replicas)
+      .sort((a, b) => ordinal(a) - ordinal(b))
+  })
 }

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { project } from '../../src/kubernetes/projections/projections.ts'
 import { shopFleet } from '../support/shop.ts'
 import { data } from './ask.ts'
 
@@ -230,6 +231,30 @@ describe('a workload', () => {
       persistentVolumeClaims: [{ name: 'data-db-0' }],
       pods: { nodes: [{ name: 'db-0' }] },
     })
+  })
+
+  it('that is a StatefulSet of any number of replicas has the claims that there are, by number', async () => {
+    const { fleet, eu } = shopFleet()
+    const claim = (name: string) =>
+      project('PersistentVolumeClaim')(
+        { metadata: { name, namespace: 'shop', uid: `${name}-uid` }, spec: {}, status: {} },
+        'prod-eu',
+      )
+    const names = ['data-db-10', 'data-db-2', 'data-db-x', 'data-db-30000', 'data-db-2000000000']
+    const row = {
+      ...eu.table('StatefulSet').get('shop', 'db')!,
+      desired: 2_000_000_000,
+      resourceVersion: '11',
+    }
+    eu.apply('StatefulSet', { type: 'Apply', row })
+    for (const name of names) eu.apply('PersistentVolumeClaim', { type: 'Apply', row: claim(name) })
+    const { statefulSets } = await data(
+      fleet,
+      '{ statefulSets { nodes { persistentVolumeClaims { name } } } }',
+    )
+    expect(statefulSets.nodes[0].persistentVolumeClaims).toEqual(
+      ['data-db-0', 'data-db-2', 'data-db-10', 'data-db-30000'].map((name) => ({ name })),
+    )
   })
 
   it('is found as what it is through the interface', async () => {
