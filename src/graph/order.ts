@@ -91,12 +91,14 @@ export function orderInput<R extends Row>(
 
 const NATURAL = ['CLUSTER', 'NAMESPACE', 'NAME'] as const
 
-/** Empty for the natural order, whose pages cost no sort. */
+/** Empty for the natural order, whose pages cost no sort. A field that comes again decides nothing: it is dropped. */
 export function sortKeys<R extends Row>(
-  order: readonly OrderInput[] | null | undefined,
+  asked: readonly OrderInput[] | null | undefined,
   fields: OrderFields<R>,
 ): readonly SortKey<R>[] {
-  if (!order) return []
+  if (!asked) return []
+  const seen = new Set<string>()
+  const order = asked.filter(({ field }) => !seen.has(field) && seen.add(field))
   if (order.every(({ field, direction }, index) => direction === 'ASC' && field === NATURAL[index])) return []
   return order.map(({ field, direction }) => ({
     name: field,

@@ -159,6 +159,13 @@ describe('a filter', () => {
   it('lets all of its conditions hold together, also where two want one index', async () => {
     expect(await podNames('{ node: "node-a", image: { equals: "postgres:17" } }')).toEqual(['db-0'])
     expect(await podNames('{ name: { equals: "db-0", in: ["stray"] } }')).toEqual([])
+    expect(await podNames('{ image: { equals: "postgres:17", contains: "gres" } }')).toEqual(['db-0'])
+    expect(await podNames('{ image: { equals: "postgres:17", contains: "nginx" } }')).toEqual([])
+    const { statefulSets } = await data(
+      shopFleet().fleet,
+      '{ statefulSets(filter: { image: { equals: "postgres:17", prefix: "nginx" } }) { totalCount } }',
+    )
+    expect(statefulSets.totalCount).toBe(0)
   })
 
   it('chooses workloads by kind, rollout, readiness and whether something owns them', async () => {
@@ -232,6 +239,16 @@ describe('an order', () => {
         'first: 2, orderBy: [{ field: CPU, direction: DESC }, { field: NAME, direction: DESC }]',
       ),
     ).toEqual(['web-9', 'web-2-c'])
+  })
+
+  it('takes the first of the keys that name the same field, and is the same list then', async () => {
+    const { fleet } = shopFleet()
+    const cursors = async (orderBy: readonly unknown[]) => {
+      const document = 'query ($orderBy: [PodOrder!]) { pods(orderBy: $orderBy) { edges { cursor } } }'
+      return (await data(fleet, document, { orderBy })).pods.edges
+    }
+    const [once, other] = [{ field: 'CPU', direction: 'DESC' }, { field: 'CPU' }]
+    expect(await cursors([once, other, once])).toEqual(await cursors([once]))
   })
 
   it('puts what has no value last in either direction', async () => {
@@ -341,8 +358,15 @@ describe('the clusters', () => {
         }
         connecting: clusters(filter: { states: [CONNECTING] }) { nodes { name version } }
         last: clusters(last: 1) { nodes { name } pageInfo { hasPreviousPage hasNextPage startCursor } }
+        none: clusters(first: 0) { nodes { name } pageInfo { hasPreviousPage hasNextPage endCursor } }
+        noneAtEnd: clusters(last: 0) { pageInfo { hasPreviousPage hasNextPage } }
       }`,
     )
+    expect(answer.none).toEqual({
+      nodes: [],
+      pageInfo: { hasPreviousPage: false, hasNextPage: true, endCursor: null },
+    })
+    expect(answer.noneAtEnd.pageInfo).toEqual({ hasPreviousPage: true, hasNextPage: false })
     expect(answer.prod).toMatchObject({ nodes: [{ name: 'prod-eu' }], totalCount: 2 })
     expect(answer.prod.pageInfo).toMatchObject({ hasNextPage: true, hasPreviousPage: false })
     expect(answer.connecting.nodes).toEqual([{ name: 'staging', version: null }])

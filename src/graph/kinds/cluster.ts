@@ -208,12 +208,15 @@ function clusterPage(
     nodes,
     edges: nodes.map((node) => ({ node, cursor: cursorOf(node) })),
     pageInfo: {
+      // A page of none has what it could have shown on the side that it was to grow to.
       hasNextPage: end
         ? matching.at(-1) !== end
-        : matching.some(({ name }) => before !== undefined && name >= before),
+        : (first === 0 && range.length > 0) ||
+          matching.some(({ name }) => before !== undefined && name >= before),
       hasPreviousPage: begin
         ? matching[0] !== begin
-        : matching.some(({ name }) => after !== undefined && name <= after),
+        : (last === 0 && range.length > 0) ||
+          matching.some(({ name }) => after !== undefined && name <= after),
       startCursor: begin ? cursorOf(begin) : null,
       endCursor: end ? cursorOf(end) : null,
     },

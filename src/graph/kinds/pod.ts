@@ -35,7 +35,9 @@ function withImage(filter: TextFilterInput | null | undefined): readonly Conditi
   if (!filter) return []
   const test = textTest(filter)
   const matches = (row: PodRow) => row.containers.some(({ spec }) => test(spec.image))
-  return filter.equals == null ? [where(matches)] : [indexed('image', filter.equals, matches)]
+  if (filter.equals == null) return [where(matches)]
+  // The index knows the text only: what else has to hold of it is decided here.
+  return [test(filter.equals) ? indexed('image', filter.equals, matches) : where(() => false)]
 }
 
 /** Pods that wait for a node are in no index. */

@@ -50,7 +50,9 @@ function withImage<R extends WorkloadRow>(
   if (!filter) return []
   const test = textTest(filter)
   const matches = (row: R) => row.containers.some((container) => test(container.image))
-  return filter.equals == null ? [where(matches)] : [indexed('image', filter.equals, matches)]
+  if (filter.equals == null) return [where(matches)]
+  // The index knows the text only: what else has to hold of it is decided here.
+  return [test(filter.equals) ? indexed('image', filter.equals, matches) : where(() => false)]
 }
 
 /** The list of one kind of workload. */
