@@ -47,7 +47,8 @@ export const FleetFilter = builder.inputRef<FleetFilterInput>('FleetFilter').imp
   fields: (t) => ({
     ...clusterFields(t),
     namespaces: t.stringList({
-      description: 'Only in these namespaces. Kinds without a namespace are not narrowed by it.',
+      description:
+        'Only in these namespaces. A summary counts kinds without a namespace all the same; a search leaves them out.',
     }),
   }),
 })
@@ -205,9 +206,13 @@ SummaryRef.implement({
       type: [KindSummaryRef],
       description: 'Counts by kind.',
       args: {
-        kinds: t.arg({ type: [KindEnum], description: 'Only these kinds, in this order; absent: all.' }),
+        kinds: t.arg({
+          type: [KindEnum],
+          description: 'Only these kinds, each once and in this order; absent: all.',
+        }),
       },
-      resolve: (extent, { kinds }) => (kinds ?? ALL_KINDS).map((kind) => ({ ...extent, kind })),
+      resolve: (extent, { kinds }) =>
+        Array.from(new Set(kinds ?? ALL_KINDS), (kind) => ({ ...extent, kind })),
     }),
     pods: t.field({
       type: KindSummaryRef,
@@ -298,7 +303,8 @@ builder.queryField('summary', (t) =>
     args: { filter: t.arg({ type: FleetFilter, description: 'Which part of the fleet; absent: all.' }) },
     resolve: (_root, { filter }, context) => ({
       clusters: clustersOf(filter, context),
-      ...(filter?.namespaces && { namespaces: filter.namespaces }),
+      // Each once: what is named twice would be counted twice.
+      ...(filter?.namespaces && { namespaces: [...new Set(filter.namespaces)] }),
     }),
   }),
 )

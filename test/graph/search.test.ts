@@ -52,6 +52,8 @@ describe('a search', () => {
     ])
     expect(await found('web', ', filter: { clusters: ["prod-us"] }')).toEqual(['NAME_PREFIX Pod/web-9'])
     expect(await found('web', ', filter: { namespaces: ["kube-system"] }')).toEqual([])
+    expect(await found('shop', ', kinds: [Namespace]')).toContain('NAME Namespace/shop')
+    expect(await found('shop', ', kinds: [Namespace], filter: { namespaces: ["shop"] }')).toEqual([])
     expect(await found('back-off', ', kinds: [Event]')).toEqual(['NAME Event/back-off'])
     expect(await found('back-off')).toEqual([])
   })

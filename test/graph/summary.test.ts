@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { ALL_KINDS } from '../../src/kubernetes/kinds.ts'
 import { project } from '../../src/kubernetes/projections/projections.ts'
 import { pod, shopFleet } from '../support/shop.ts'
 import { ask, data } from './ask.ts'
@@ -108,6 +109,7 @@ describe('the summary', () => {
     }
     expect(await count({ clusterSelector: 'region=us' })).toEqual([2, 0])
     expect(await count({ clusters: ['prod-eu'], namespaces: ['default'] })).toEqual([0, 1])
+    expect(await count({ clusters: ['prod-eu'], namespaces: ['default', 'default'] })).toEqual([0, 1])
     const mine = await ask(
       fleet,
       document,
@@ -118,6 +120,15 @@ describe('the summary', () => {
       },
     )
     expect(mine.data.summary).toEqual({ pods: { count: 0 }, events: [{ count: 1 }] })
+  })
+
+  it('says each kind once, however often it is named', async () => {
+    const { summary } = await data(
+      shopFleet().fleet,
+      '{ summary { kinds(kinds: [Pod, Node, Pod]) { kind } all: kinds { kind } } }',
+    )
+    expect(summary.kinds).toEqual([{ kind: 'Pod' }, { kind: 'Node' }])
+    expect(summary.all).toHaveLength(ALL_KINDS.length)
   })
 
   it('follows each change', async () => {
