@@ -72,6 +72,11 @@ function isSecret({ group, resource }: { readonly group: string; readonly resour
   return group === '' && resource === 'secrets'
 }
 
+/** No object has these names, and in a path they are no names: such a read would be one of something else. */
+function requireName(name: string | null | undefined, argument: string): void {
+  if (name === '.' || name === '..') throw badUserInput(`"${name}" is no name of an object.`, argument)
+}
+
 interface ResourceArguments {
   readonly apiVersion: string
   readonly kind: string
@@ -127,6 +132,8 @@ builder.queryField('resource', (t) =>
       const cluster = context.fleet.cluster(args.cluster)
       if (!cluster) throw unknownCluster(args.cluster, context.fleet.clusters(), 'cluster')
       if (args.name === '') throw badUserInput('"name" is empty.', 'name')
+      requireName(args.name, 'name')
+      requireName(args.namespace, 'namespace')
       return context.loaders.once(`resource ${JSON.stringify(args)}`, () =>
         readResource(cluster, args, context),
       )
@@ -392,6 +399,7 @@ builder.queryField('resources', (t) =>
     },
     resolve: (_root, { apiVersion, kind, first, after, filter }, context) => {
       const window = windowOf({ first, after })
+      requireName(filter?.namespace, 'filter.namespace')
       const question = { apiVersion, kind, filter: filter ?? {} }
       if (question.filter.labelSelector != null) {
         labelSelectorOf(question.filter.labelSelector, 'filter.labelSelector')

@@ -200,6 +200,25 @@ describe('resource', () => {
     expect(missing.errors[0]!.extensions).toEqual({ code: 'BAD_USER_INPUT', argument: 'namespace' })
   })
 
+  it('has no name that is a step in a path', async () => {
+    const { fleet } = shopFleet()
+    const fault = async (document: string) => (await ask(fleet, document)).errors[0]!.extensions
+    const question = 'cluster: "prod-eu", apiVersion: "v1", kind: "Secret"'
+    expect(await fault(`{ resource(${question}, namespace: "shop", name: "..") { name } }`)).toEqual({
+      code: 'BAD_USER_INPUT',
+      argument: 'name',
+    })
+    expect(await fault(`{ resource(${question}, namespace: ".", name: "x") { name } }`)).toEqual({
+      code: 'BAD_USER_INPUT',
+      argument: 'namespace',
+    })
+    expect(
+      await fault(
+        '{ resources(apiVersion: "v1", kind: "Secret", filter: { namespace: ".." }) { nodes { name } } }',
+      ),
+    ).toEqual({ code: 'BAD_USER_INPUT', argument: 'filter.namespace' })
+  })
+
   it('shows the keys of a Secret and none of its values', async () => {
     const { fleet, eu } = shopFleet()
     eu.answer = () => secret('db-password')
