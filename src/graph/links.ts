@@ -64,7 +64,8 @@ export function linksOfIngress(ingress: IngressRow, service?: ServiceRow): reado
         ingress,
       })),
     )
-  return links.filter((link, index) => links.findIndex(({ url }) => url === link.url) === index)
+  const seen = new Set<string>()
+  return links.filter(({ url }) => !seen.has(url) && seen.add(url))
 }
 
 /** A wildcard is no address; a rule without a host answers at the load balancer's. */
