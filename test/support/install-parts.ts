@@ -1,20 +1,28 @@
 /**
- * Installs what `npm test` needs beyond Node: Chromium, to open the GraphiQL page as a user would. On
- * Debian and Ubuntu as root it is installed by apt; elsewhere one line says what to install.
+ * Installs what `npm test` needs beyond Node: Chromium, to open the GraphiQL page as a user would, and
+ * openssl, to make the certificates of test servers. On Debian and Ubuntu as root they are installed by
+ * apt; elsewhere one line says what to install.
  */
 import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { chromiumPath } from './chromium.ts'
 
-if (chromiumPath() === undefined) {
+const missing = [
+  ...(chromiumPath() === undefined ? ['chromium'] : []),
+  ...(spawnSync('openssl', ['version']).status === 0 ? [] : ['openssl']),
+]
+
+if (missing.length > 0) {
   const canInstall = existsSync('/usr/bin/apt-get') && process.getuid?.() === 0
   if (!canInstall) {
-    console.error('Chromium is missing: install the package "chromium" (Debian), or set CHROMIUM_PATH.')
+    console.error(
+      `Missing: ${missing.join(' and ')}. Install the Debian packages of these names, or what your system calls them (a Chromium elsewhere: set CHROMIUM_PATH).`,
+    )
     process.exit(1)
   }
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
   spawnSync('apt-get', ['update', '-qq'], { env, stdio: 'inherit' })
-  execFileSync('apt-get', ['install', '-y', '-qq', '--no-install-recommends', 'chromium'], {
+  execFileSync('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...missing], {
     env,
     stdio: ['ignore', 'ignore', 'inherit'],
   })
