@@ -234,7 +234,7 @@ class Table<K extends Kind> implements TableReader<K>, TableWriter<K> {
   }
 
   #become(state: TableStatus['state'], problem: FeedProblem | null): void {
-    const { state: before, since, asOf, resourceVersion } = this.#status
+    const { state: before, since, asOf, problem: known, resourceVersion } = this.#status
     const now = this.#clock.now()
     this.#status = {
       state,
@@ -243,7 +243,8 @@ class Table<K extends Kind> implements TableReader<K>, TableWriter<K> {
       problem,
       resourceVersion,
     }
-    if (state !== before) this.#revision++
+    const sameProblem = problem?.code === known?.code && problem?.message === known?.message
+    if (state !== before || !sameProblem) this.#revision++
   }
 
   /** Whether there has ever been a complete content. */

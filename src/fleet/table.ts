@@ -45,7 +45,7 @@ export interface SortedRows<R extends Row = Row> {
 export interface TableReader<K extends Kind = Kind> {
   readonly kind: K
   readonly cluster: string
-  /** Increases with each change that a reader could see, of rows or of `status.state`. */
+  /** Increases with each change that a reader could see, of rows, of `status.state` or of `status.problem`. */
   readonly revision: number
   readonly status: TableStatus
   readonly size: number

@@ -170,6 +170,17 @@ describe("a table's status", () => {
     expect(pods.status).toMatchObject({ state: 'CURRENT', since: 9000, asOf: 9000, problem: null })
   })
 
+  it('changes its revision with its problem, so that no kept answer names an old one', () => {
+    const pods = table()
+    pods.apply({ type: 'Down', problem })
+    const { revision } = pods
+    pods.apply({ type: 'Down', problem: { ...problem } })
+    expect(pods.revision).toBe(revision)
+    pods.apply({ type: 'Down', problem: { code: 'FORBIDDEN', message: 'may not list' } })
+    expect(pods.status.state).toBe('FAILED')
+    expect(pods.revision).toBeGreaterThan(revision)
+  })
+
   it('is CURRENT after a relist that follows a failure', () => {
     const pods = table()
     pods.apply({ type: 'Down', problem })
