@@ -137,9 +137,9 @@ export class WatchFeed<K extends Kind> {
 
   // ── The reflector's inputs and outputs ────────────────────────────────────────────────────────
 
-  #put(input: Input<K>): void {
+  #put(input: Input<K>, now = this.#options.clock.now()): void {
     if (this.#closed) return
-    const moment = { now: this.#options.clock.now(), random: this.#random() }
+    const moment = { now, random: this.#random() }
     const [state, outputs] = reflect(this.#state, input, moment)
     this.#state = state
     for (const output of outputs) this.#perform(output)
@@ -180,7 +180,8 @@ export class WatchFeed<K extends Kind> {
     const { clock } = this.#options
     const cancel = clock.after(Math.max(0, due - clock.now()), () => {
       this.#timer = undefined
-      this.#put({ type: 'Wake' })
+      // Where the clock was set back since, its time has come all the same.
+      this.#put({ type: 'Wake' }, Math.max(due, clock.now()))
     })
     this.#timer = { at: due, cancel }
   }

@@ -37,19 +37,29 @@ const bookmark = (resourceVersion: string, end = false) => ({
   },
 })
 
+/** A wall clock that somebody sets. */
+class SteppedClock extends FakeClock {
+  step = 0
+
+  override now(): number {
+    return super.now() + this.step
+  }
+}
+
 function setUp({
+  clock = new FakeClock(),
   client = new ScriptedClient(),
   slots = new SyncSlots(1),
   projection = project('ConfigMap'),
   // Time enough for everything in one turn, however slow the machine.
   turns = new Turns({ now: () => 0 }),
 }: {
+  clock?: FakeClock
   client?: ScriptedClient
   slots?: SyncSlots
   projection?: Projection<'ConfigMap'>
   turns?: Turns
 } = {}) {
-  const clock = new FakeClock()
   const store = createTable('ConfigMap', 'test', clock)
   const steps: Step<'ConfigMap'>[] = []
   const table: TableWriter<'ConfigMap'> = {
@@ -243,6 +253,23 @@ describe('the watch feed', () => {
       .end()
     await eventually(() => expect(client.last.words).toBe('watch configmaps from "5"'))
     expect(names()).toEqual(['a', 'b', 'c', 'd'])
+    feed.close()
+  })
+
+  it('waits no longer where the clock is set back meanwhile', async () => {
+    const clock = new SteppedClock()
+    const { client, feed } = setUp({ clock })
+    feed.clusterUp()
+    client.last.start().events(bookmark('4', true))
+    client.last.fail(new TransportError('RESET', 'reset'))
+    client.last.fail(new TransportError('UNREACHABLE', 'refused'))
+    expect(client.streams).toHaveLength(2)
+    clock.step = -3_600_000
+    await clock.advance(30_000)
+    expect(client.streams).toHaveLength(3)
+    client.last.start()
+    await clock.advance(100_000)
+    expect(client.streams.length).toBeGreaterThan(3)
     feed.close()
   })
 
