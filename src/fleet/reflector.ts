@@ -419,6 +419,7 @@ function onListFailed<K extends Kind>(
     if (version < state.config.versions) return begin({ ...state, version }, moment)
     return giveUpFor(NOT_SERVED_AGAIN_MS, { ...state, version: 0 }, failure, moment)
   }
+  if (isStatus(failure, 400, 422)) return retry({ ...state, unavailable: true }, failure, 'BEGIN', moment)
   return retry(state, failure, 'BEGIN', moment)
 }
 
@@ -431,7 +432,8 @@ function onWatchFailed<K extends Kind>(
   if (isExpired(failure)) return beginAnew(state, failure, moment)
   // May be listed, perhaps, but not watched. The list decides.
   if (isStatus(failure, 403, 405)) return list({ ...state, pollUntil: moment.now + WATCH_AGAIN_MS }, moment)
-  if (isStatus(failure, 404)) return retry(state, failure, 'BEGIN', moment)
+  // An upgrade removes old versions of a resource: the newest may be served by now.
+  if (isStatus(failure, 404)) return retry({ ...state, version: 0 }, failure, 'BEGIN', moment)
   // The server rejects our version as such: it is of another life of the cluster.
   if (isStatus(failure, 400, 422)) return retry({ ...state, unavailable: true }, failure, 'BEGIN', moment)
   if (failure.kind === 'TRANSPORT' && isSettled(phase.stream, moment)) {

@@ -294,6 +294,18 @@ describe('the list', () => {
     expect(old.fail(failure)).toEqual(['list from none limit 500'])
   })
 
+  it.each([400, 422])('is asked for the most recent state where its version is rejected with %s', (code) => {
+    const subject = listing()
+    subject.up()
+    subject.open()
+    subject.page('10')
+    subject.open()
+    subject.fail(status(404))
+    expect(subject.wake()).toEqual(['list from "10"'])
+    subject.fail(status(code))
+    expect(subject.wake()).toEqual(['list from none limit 500'])
+  })
+
   it('is given up when its body stops coming, but not while it waits for its turn', () => {
     const subject = listing()
     subject.up()
@@ -559,6 +571,21 @@ describe('rights and credentials', () => {
       expect(subject.wakesIn).toBe(5 * MINUTE)
     },
   )
+
+  it('begins with the newest version again when an upgrade removes the one that was watched', () => {
+    const subject = new Subject({ versions: 3, streamingLists: false })
+    const version = () =>
+      subject.outputs.flatMap((output) => (output.type === 'Request' ? output.version : []))
+    subject.up()
+    subject.fail(status(404))
+    subject.open()
+    subject.page('10')
+    expect(version()).toEqual([1])
+    subject.open()
+    subject.fail(status(404))
+    subject.wake()
+    expect(version()).toEqual([0])
+  })
 
   it('names no address in what it says', () => {
     const subject = new Subject().watching()
