@@ -66,6 +66,9 @@ function tokenFileCredentials(connection: Connection, path: string, options: Cre
   let credential = NONE
   const wrap = (content: Buffer): Credential => {
     const next = content.toString().trim()
+    // Emptied to be written anew: what it held is good until then, and it is not empty for long.
+    if (next === '') file.expire()
+    if (next === '' && token !== undefined) return credential
     if (next === '')
       throw new TransportError(
         'CREDENTIALS',

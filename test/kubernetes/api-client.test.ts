@@ -220,6 +220,26 @@ describe('credentials', () => {
     expect(await ask()).toBe('Bearer second')
   })
 
+  test('are kept while their file is emptied to be written anew, and it is read again at once', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'fleetgraph-'))
+    onTestFinished(() => rm(folder, { recursive: true }))
+    const tokenFile = join(folder, 'token')
+    await writeFile(tokenFile, 'first')
+    const server = await startApiServer((_, response) => json(response, 200, {}))
+    let now = 0
+    const client = clientOf({ server: server.url, user: { tokenFile } }, { now: () => now })
+    const ask = async () => {
+      await client.json({ path: '/x' })
+      return server.heard.at(-1)?.headers['authorization']
+    }
+    expect(await ask()).toBe('Bearer first')
+    await writeFile(tokenFile, '')
+    now = 10_000
+    expect(await ask()).toBe('Bearer first')
+    await writeFile(tokenFile, 'second')
+    expect(await ask()).toBe('Bearer second')
+  })
+
   test('that cannot be read say which file', async () => {
     const client = clientOf({ server: 'http://127.0.0.1:1', user: { tokenFile: '/nowhere/token' } })
     expect(await rejection(client.json({ path: '/x' }))).toMatchObject({
