@@ -58,9 +58,12 @@ export function presentable(object: KubernetesJson, secret: boolean): Kubernetes
   }
 }
 
-/** As `kubectl get -o yaml` writes it: no anchors, no folded lines. */
+/**
+ * As `kubectl get -o yaml` writes it: no anchors, no folded lines, and texts in quotes that YAML 1.1 takes for
+ * something else. kubectl reads YAML 1.1: it would apply the text `yes` as a boolean.
+ */
 export function yamlOf(object: KubernetesJson): string {
-  return stringify(object, { aliasDuplicateObjects: false, lineWidth: 0 })
+  return stringify(object, { aliasDuplicateObjects: false, lineWidth: 0, compat: 'yaml-1.1' })
 }
 
 export function isObject(value: unknown): value is KubernetesJson {

@@ -36,6 +36,18 @@ const secret = (name: string, withKind = true) => ({
 })
 
 describe('a manifest', () => {
+  it('has in quotes what kubectl would read as something else than a text', async () => {
+    const { fleet, eu } = shopFleet()
+    const texts = { FEATURE: 'yes', SWITCH: 'off', MODE: '0o644', AT: '12:30:45', SINCE: '2026-11-01' }
+    eu.answer = () => ({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'settings' }, data: texts })
+    const { configMaps } = await data(
+      fleet,
+      '{ configMaps(filter: { clusters: ["prod-eu"] }, first: 1) { nodes { manifest { yaml } } } }',
+    )
+    const lines = Object.entries(texts).map(([key, text]) => `  ${key}: "${text}"`)
+    expect(configMaps.nodes[0].manifest.yaml).toContain(['data:', ...lines].join('\n'))
+  })
+
   it('is read once per object however often it is asked for, as YAML and as JSON, without managedFields', async () => {
     const { fleet, eu } = shopFleet()
     eu.answer = objectAt
