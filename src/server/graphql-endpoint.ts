@@ -15,7 +15,7 @@ import { Exchange, type Access, type Waiting } from './exchange.ts'
 import type { Logger } from './logger.ts'
 import { BodyTooLarge, readBody } from './request-body.ts'
 
-const RESPONSE_JSON = 'application/graphql-response+json'
+export const RESPONSE_JSON = 'application/graphql-response+json'
 const JSON_TYPE = 'application/json'
 export type MediaType = typeof RESPONSE_JSON | typeof JSON_TYPE
 

@@ -8,12 +8,12 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { useCSRFPrevention } from '@graphql-yoga/plugin-csrf-prevention'
-import { GraphQLError } from 'graphql'
+import { GraphQLError, type ExecutionResult } from 'graphql'
 import { createYoga, type GraphiQLOptions, type GraphQLParams } from 'graphql-yoga'
 import { internal } from './answer-errors.ts'
 import { Exchange } from './exchange.ts'
 import type { GraphQLRequest } from './execution.ts'
-import type { EndpointOptions } from './graphql-endpoint.ts'
+import { RESPONSE_JSON, type EndpointOptions } from './graphql-endpoint.ts'
 import { graphiqlPage } from './graphiql.ts'
 
 /** One of them makes a GET a request that no foreign site can send. */
@@ -53,7 +53,8 @@ export function yogaEndpoint(
         return refusal('A mutation has to be sent by POST.', 'METHOD_NOT_ALLOWED', 405)
       }
       if (type === 'subscription') return await executor.subscribe(request, exchange)
-      return await waiting.until(Promise.resolve(executor.execute(request, exchange)), exchange, res)
+      const result = await waiting.until(Promise.resolve(executor.execute(request, exchange)), exchange, res)
+      return 'data' in result || !req.headers.accept?.includes(RESPONSE_JSON) ? result : badRequest(result)
     } catch (error) {
       return { errors: [error instanceof GraphQLError ? error : internal(error, logger)] }
     }
@@ -80,6 +81,12 @@ export function yogaEndpoint(
     plugins: [
       useCSRFPrevention({ requestHeaders: [...CSRF_HEADERS] }),
       {
+        onRequestParse({ url }) {
+          for (const name of ['variables', 'extensions']) {
+            const text = url.searchParams.get(name)
+            if (text && !isJsonText(text)) throw refused(`"${name}" has to be JSON.`, 'BAD_REQUEST', 400)
+          }
+        },
         onParams({ setParamsHandler }) {
           setParamsHandler(({ params, context }) => execute(params, context as unknown as Sockets) as never)
         },
@@ -117,5 +124,34 @@ const CONTENT_SECURITY_POLICY = [
 ].join('; ')
 
 function refusal(message: string, code: string, status: number) {
-  return { errors: [new GraphQLError(message, { extensions: { code, http: { status } } })] }
+  return { errors: [refused(message, code, status)] }
+}
+
+function refused(message: string, code: string, status: number): GraphQLError {
+  return new GraphQLError(message, { extensions: { code, http: { status } } })
+}
+
+/** Nothing was executed: the status says so, as it does for a POST. */
+function badRequest({ errors = [] }: ExecutionResult): ExecutionResult {
+  const http = { status: 400 }
+  return {
+    errors: errors.map(
+      ({ message, nodes, source, positions, extensions }) =>
+        new GraphQLError(message, {
+          ...(nodes && { nodes }),
+          ...(source && { source }),
+          ...(positions && { positions }),
+          extensions: { ...extensions, http },
+        }),
+    ),
+  }
+}
+
+function isJsonText(text: string): boolean {
+  try {
+    JSON.parse(text)
+    return true
+  } catch {
+    return false
+  }
 }

@@ -139,6 +139,22 @@ describe('anything else', () => {
     expect((await get('mutation { rename(to: "x") }')).status).toBe(405)
   })
 
+  test('a GET that is wrong is told so as a POST is', async () => {
+    const server = await start()
+    const get = async (query: string, accept: string) => {
+      const headers = { 'x-fleetgraph-csrf': '1', accept }
+      const response = await fetch(`${server.url}/graphql?${query}`, { headers })
+      const { errors } = (await response.json()) as { errors: { extensions: unknown }[] }
+      return [response.status, errors.map(({ extensions }) => extensions)]
+    }
+    const code = 'BAD_REQUEST'
+    expect(await get('query={echo}&variables=x', 'application/json')).toEqual([400, [{ code }]])
+    expect(await get('query={echo}&extensions={', 'application/json')).toEqual([400, [{ code }]])
+    const invalid = [{ code: 'GRAPHQL_VALIDATION_FAILED' }]
+    expect(await get('query={no}', 'application/json')).toEqual([200, invalid])
+    expect(await get('query={no}', 'application/graphql-response+json')).toEqual([400, invalid])
+  })
+
   test('that accepts only an event stream is answered with one', async () => {
     const server = await start()
     const response = await server.ask('{ animals(first: 1) { id } }', {}, { accept: 'text/event-stream' })
