@@ -23,7 +23,7 @@ export class WatchedFolders {
   readonly #clock: Clock
   readonly #debounceMs: number
   readonly #pollMs: number
-  readonly #watchers = new Map<string, { readonly watcher: FSWatcher; readonly inode: number }>()
+  readonly #watchers = new Map<string, { readonly watcher: FSWatcher; readonly identity: string }>()
   #cancelTimer: () => void = () => {}
   #looking = false
   #again = false
@@ -90,31 +90,32 @@ export class WatchedFolders {
   }
 
   async #watch(): Promise<void> {
-    const wanted = new Map<string, number>()
+    const wanted = new Map<string, string>()
     for (const folder of await this.#folders()) {
-      const inode = await stat(folder).then(
-        (found) => found.ino,
+      const identity = await stat(folder).then(
+        // An inode's number is given again at once; with the time of its birth it is one folder's alone.
+        ({ ino, birthtimeMs }) => `${ino} ${birthtimeMs}`,
         () => undefined,
       )
-      if (inode !== undefined) wanted.set(folder, inode)
+      if (identity !== undefined) wanted.set(folder, identity)
     }
     if (this.#closed) return
-    for (const [folder, { watcher, inode }] of this.#watchers) {
-      // Another inode: the folder was replaced, and the old watch is of something else now.
-      if (wanted.get(folder) === inode) wanted.delete(folder)
+    for (const [folder, { watcher, identity }] of this.#watchers) {
+      // Another one: the folder was replaced, and the old watch is of something else now.
+      if (wanted.get(folder) === identity) wanted.delete(folder)
       else {
         watcher.close()
         this.#watchers.delete(folder)
       }
     }
-    for (const [folder, inode] of wanted) {
+    for (const [folder, identity] of wanted) {
       try {
         const watcher = watch(folder, { persistent: false }, this.#hint)
         watcher.on('error', () => {
           watcher.close()
           this.#watchers.delete(folder)
         })
-        this.#watchers.set(folder, { watcher, inode })
+        this.#watchers.set(folder, { watcher, identity })
       } catch {
         // Out of watches (ENOSPC, EMFILE), or gone again: the poll goes on.
       }

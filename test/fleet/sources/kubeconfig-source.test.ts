@@ -1,3 +1,4 @@
+import { mkdirSync, rmdirSync } from 'node:fs'
 import { mkdir, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
@@ -243,6 +244,18 @@ describe('a directory', () => {
     await now.until(({ names, problems }) => expect([names, problems]).toEqual([['a'], []]))
     await rm(folder, { recursive: true })
     await now.until(({ names }) => expect(names).toEqual([]))
+  })
+
+  test('is still watched when it was removed and made anew in one instant, under the same inode', async () => {
+    const folder = join(await temporaryFolder(), 'clusters')
+    await mkdir(folder)
+    const now = await listen(directorySource({ ...byNotice, path: folder }))
+    rmdirSync(folder)
+    mkdirSync(folder)
+    await writeFile(join(folder, 'a'), kubeconfig(['default']))
+    await now.until(({ names }) => expect(names).toEqual(['a']))
+    await writeFile(join(folder, 'b'), kubeconfig(['default']))
+    await now.until(({ names }) => expect(names).toEqual(['a', 'b']))
   })
 
   test('says when two of its files name a cluster alike', async () => {
