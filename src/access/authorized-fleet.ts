@@ -10,9 +10,10 @@
  * the server binds to loopback only.
  */
 import { resourcePath, KINDS, type ObjectReference } from '../kubernetes/kinds.ts'
-import { TransportError, type Impersonation } from '../kubernetes/client.ts'
+import { ApiError, TransportError, type Impersonation } from '../kubernetes/client.ts'
 import type { Kind, Rows, Row } from '../kubernetes/rows.ts'
 import type { Cluster, Fleet } from '../fleet/fleet.ts'
+import { transportMessage, withoutAddresses } from '../fleet/reflector-failure.ts'
 import { select } from '../fleet/select.ts'
 import type { Page, Scope, ScopedTable, Selection, SortKey, Window } from '../fleet/selection.ts'
 import type { NamespaceSummary } from '../fleet/summary.ts'
@@ -176,14 +177,16 @@ export class AuthorizedFleet {
 
   /**
    * The whole object, read from its API server as the user, in the newest version that it serves;
-   * `undefined` where it serves none, or the cluster is gone. Throws the client's errors.
+   * `undefined` where it serves none, or the cluster is gone. Throws the client's errors, as all live reads
+   * do: without the addresses in them, which are not for every viewer.
    */
   async live(reference: ObjectReference, signal?: AbortSignal): Promise<unknown> {
     const { group, versions, kind } = KINDS[reference.kind]
     const cluster = this.#fleet.cluster(reference.cluster)
     if (!cluster) return undefined
     for (const version of versions) {
-      const served = await this.resolve(cluster, group === '' ? version : `${group}/${version}`, kind)
+      const apiVersion = group === '' ? version : `${group}/${version}`
+      const served = await this.resolve(cluster, apiVersion, kind, signal)
       if (!served) continue
       const path = resourcePath(served.address, reference.namespace, reference.name)
       return this.request(cluster, path, {}, signal)
@@ -192,10 +195,16 @@ export class AuthorizedFleet {
   }
 
   /** How a cluster serves any kind; `undefined` where it does not. Throws the client's errors. */
-  async resolve(cluster: Cluster, apiVersion: string, kind: string): ReturnType<Cluster['resolve']> {
+  async resolve(
+    cluster: Cluster,
+    apiVersion: string,
+    kind: string,
+    signal?: AbortSignal,
+  ): ReturnType<Cluster['resolve']> {
     this.reads.noteVolatile()
     requireContact(cluster)
-    return cluster.resolve(apiVersion, kind)
+    signal?.throwIfAborted()
+    return inTime(cluster.resolve(apiVersion, kind).catch(rethrow), signal)
   }
 
   /**
@@ -213,7 +222,9 @@ export class AuthorizedFleet {
     const as = this.#policy.impersonation(this.user, cluster)
     const timeoutMs = LIVE_TIMEOUT_MS
     const read = () =>
-      cluster.client.json({ path, query, timeoutMs, ...(as && { as }), ...(signal && { signal }) })
+      cluster.client
+        .json({ path, query, timeoutMs, ...(as && { as }), ...(signal && { signal }) })
+        .catch(rethrow)
     let turns = TURNS.get(cluster)
     if (!turns) TURNS.set(cluster, (turns = new LiveTurns(cluster.name)))
     return turns.take(read, signal)
@@ -235,6 +246,40 @@ export class AuthorizedFleet {
 
 /** How long somebody who waits for an answer waits for one cluster. */
 const LIVE_TIMEOUT_MS = 10_000
+
+/**
+ * What a cluster serves is read once for all who wait for it, in a time of its own; each of them waits no
+ * longer than for anything else, and leaves with its request.
+ */
+function inTime<T>(read: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const leave = () => settle(() => reject(signal?.reason as Error))
+    const late = () => settle(() => reject(new TransportError('TIMEOUT', transportMessage('TIMEOUT'))))
+    const timer = setTimeout(late, LIVE_TIMEOUT_MS)
+    signal?.addEventListener('abort', leave, { once: true })
+    const settle = (how: () => void) => {
+      clearTimeout(timer)
+      signal?.removeEventListener('abort', leave)
+      how()
+    }
+    read.then(
+      (value) => settle(() => resolve(value)),
+      (error: unknown) => settle(() => reject(error)),
+    )
+  })
+}
+
+/** The client's error in words that tell no address. */
+function rethrow(error: unknown): never {
+  if (error instanceof TransportError) {
+    throw new TransportError(error.code, transportMessage(error.code), error)
+  }
+  if (error instanceof ApiError) {
+    const { statusCode, status, retryAfterMs, message } = error
+    throw new ApiError(statusCode, { ...status, message: withoutAddresses(message) }, retryAfterMs)
+  }
+  throw error
+}
 
 /** Shared by everyone who reads a cluster. */
 const TURNS = new WeakMap<Cluster, LiveTurns>()

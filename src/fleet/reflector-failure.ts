@@ -116,7 +116,8 @@ function statusProblem(failure: Extract<Failure, { kind: 'STATUS' }>, resource: 
   }
 }
 
-function transportMessage(code: TransportError['code']): string {
+/** A sentence for a person, without addresses. */
+export function transportMessage(code: TransportError['code']): string {
   switch (code) {
     case 'UNREACHABLE':
       return 'The API server cannot be reached. Check that it runs, and the network between it and the gateway.'
@@ -135,6 +136,7 @@ function transportMessage(code: TransportError['code']): string {
 
 const ADDRESS = /\b(?:https?:\/\/\S+|\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?|\[[0-9a-f:]+\](?::\d+)?)/giu
 
-function withoutAddresses(message: string): string {
+/** What an API server said, fit for whoever may not know where things are. */
+export function withoutAddresses(message: string): string {
   return message.replace(ADDRESS, '…')
 }

@@ -91,7 +91,7 @@ async function readResource(
 ): Promise<Resource | null> {
   let secret = kind === 'Secret'
   const manifest = await manifestOf(async () => {
-    const served = await fleet.resolve(cluster, apiVersion, kind)
+    const served = await fleet.resolve(cluster, apiVersion, kind, signal)
     if (!served) return undefined
     if (served.namespaced && !namespace) {
       throw badUserInput(`Objects of kind ${kind} are in a namespace: give "namespace".`, 'namespace')
@@ -224,7 +224,7 @@ async function readChunk(
   const { apiVersion, kind, filter } = question
   let { token, skip } = start
   try {
-    const served = await fleet.resolve(cluster, apiVersion, kind)
+    const served = await fleet.resolve(cluster, apiVersion, kind, signal)
     if (!served) {
       const message = `The cluster does not serve ${kind} in ${apiVersion}.`
       return { cluster, items, more: false, error: { code: 'NOT_SERVED', message } }

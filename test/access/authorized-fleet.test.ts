@@ -1,6 +1,7 @@
-import { describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { AuthorizedFleet, everything, type Policy } from '../../src/access/authorized-fleet.ts'
 import type { Scope } from '../../src/fleet/selection.ts'
+import { ApiError, TransportError } from '../../src/kubernetes/client.ts'
 import { FakeCluster, FakeFleet } from '../support/fake-fleet.ts'
 
 const alice = { name: 'alice', groups: ['dev'] }
@@ -30,6 +31,43 @@ function policy(scopes: Readonly<Record<string, Scope>>): Policy {
 }
 
 const shopOnly = { namespaces: new Set(['shop']) }
+
+describe('a live read', () => {
+  afterEach(() => void vi.useRealTimers())
+
+  it('says what failed without saying where', async () => {
+    const { fleet, east } = twoClusters()
+    const view = new AuthorizedFleet(fleet, alice, everything)
+    const at = 'https://10.1.2.3:6443'
+    east.answer = () => {
+      throw new ApiError(503, { message: `error trying to reach service: dial ${at}: refused` })
+    }
+    await expect(view.request(east, '/api/v1/pods', {})).rejects.toThrow(
+      /^error trying to reach service: dial …/,
+    )
+    east.resolve = () => Promise.reject(new TransportError('RESET', `Cluster east (${at}): it broke.`))
+    await expect(view.resolve(east, 'v1', 'Pod')).rejects.toThrow(
+      new TransportError('RESET', 'The connection to the API server broke.'),
+    )
+  })
+
+  it('waits ten seconds for what a cluster serves, and no longer than its request', async () => {
+    vi.useFakeTimers()
+    const { fleet, east } = twoClusters()
+    const view = new AuthorizedFleet(fleet, alice, everything)
+    east.resolve = () => new Promise(() => {})
+    const late = expect(view.resolve(east, 'v1', 'Pod')).rejects.toMatchObject({ code: 'TIMEOUT' })
+    await vi.advanceTimersByTimeAsync(10_000)
+    await late
+    const request = new AbortController()
+    const left = expect(view.resolve(east, 'v1', 'Pod', request.signal)).rejects.toThrow(
+      'The client has gone.',
+    )
+    request.abort(new Error('The client has gone.'))
+    await left
+    expect(vi.getTimerCount()).toBe(0)
+  })
+})
 
 describe('the authorized fleet', () => {
   it('merges the clusters into one page in order of cluster, namespace and name', () => {

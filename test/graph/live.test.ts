@@ -98,7 +98,7 @@ describe('a manifest', () => {
     const { fleet, eu, us } = shopFleet()
     eu.answer = objectAt
     us.answer = () => {
-      throw new TransportError('TIMEOUT', 'No answer within 10 s.')
+      throw new TransportError('TIMEOUT', 'Cluster prod-us (https://10.1.2.3:6443): no answer within 10 s.')
     }
     const { data: answer, errors } = await ask(
       fleet,
@@ -109,7 +109,12 @@ describe('a manifest', () => {
     expect(answer.pods.nodes[1]).toEqual({
       name: 'web-9',
       annotations: null,
-      manifest: { yaml: null, json: null, error: { code: 'UNREACHABLE', message: 'No answer within 10 s.' } },
+      // For whoever may not know where the cluster is: no address.
+      manifest: {
+        yaml: null,
+        json: null,
+        error: { code: 'UNREACHABLE', message: 'The API server did not answer in time.' },
+      },
     })
   })
 
