@@ -230,6 +230,8 @@ class Table<K extends Kind> implements TableReader<K>, TableWriter<K> {
   }
 
   #down(problem: FeedProblem): void {
+    // What follows begins with an Init; until then, perhaps for days, half a list would lie in memory.
+    this.#incoming = undefined
     this.#become(this.#synced ? 'STALE' : 'FAILED', problem)
   }
 

@@ -125,6 +125,15 @@ describe('a table', () => {
     expect(seen).toEqual(['a'])
   })
 
+  it('drops an unfinished list when its source goes down: it may be away for long', () => {
+    const pods = table()
+    pods.apply({ type: 'Init' })
+    pods.apply({ type: 'InitApply', row: podRow({}) })
+    pods.apply({ type: 'Down', problem: { code: 'UNREACHABLE', message: 'gone' } })
+    expect(() => pods.apply({ type: 'InitDone', resourceVersion: '1' })).toThrow(FeedGrammarError)
+    expect(pods.size).toBe(0)
+  })
+
   it('refuses rows of a list that never began', () => {
     expect(() => table().apply({ type: 'InitApply', row: podRow({}) })).toThrow(FeedGrammarError)
     expect(() => table().apply({ type: 'InitDone', resourceVersion: '1' })).toThrow(/without an Init/)
