@@ -38,6 +38,8 @@ export type Input<K extends Kind> =
   | { readonly type: 'Item'; readonly row: Rows[K] | undefined }
   /** A page is complete, all of its items before. */
   | { readonly type: 'PageEnd'; readonly resourceVersion: string; readonly continueToken: string }
+  /** Bytes came at this time that need not be whole objects yet. */
+  | { readonly type: 'Heard'; readonly at: number }
   /** A watch was ended by the server, cleanly. */
   | { readonly type: 'Ended' }
   /** The request failed, or a watch carried an ERROR event: the request is over either way. */
@@ -203,6 +205,13 @@ export function heard({ openedAt, timeoutSeconds }: Stream, now: number): Stream
   return { openedAt, heardAt: now, heard: true, timeoutSeconds }
 }
 
+/** Only puts off the deadlines of silence: bytes that are no event yet prove nothing else. */
+export function notSilent<K extends Kind>(phase: Phase<K>, at: number): Phase<K> {
+  if (phase.name === 'LISTING') return { ...phase, heardAt: Math.max(phase.heardAt, at) }
+  if (phase.name !== 'STREAMING' && phase.name !== 'WATCHING') return phase
+  return { ...phase, stream: { ...phase.stream, heardAt: Math.max(phase.stream.heardAt, at) } }
+}
+
 export function isSettled({ openedAt, heard }: Stream, { now }: Moment): boolean {
   return openedAt !== null && (heard || now - openedAt >= SETTLED_MS)
 }
@@ -218,4 +227,8 @@ export function jittered(ms: number, { random }: Moment): number {
 
 export function step<K extends Kind>(step: Step<K>): Output<K> {
   return { type: 'Step', step }
+}
+
+export function aborting<K extends Kind>([state, outputs]: Result<K>): Result<K> {
+  return [state, [{ type: 'Abort' }, ...outputs]]
 }

@@ -29,6 +29,7 @@ import type { Kind, Rows } from '../kubernetes/rows.ts'
 import { delayMs, failed, isTroubled, NO_FAILURES } from './backoff.ts'
 import type { FeedProblem } from './feed.ts'
 import {
+  aborting,
   asked,
   deadline,
   drawTimeoutSeconds,
@@ -42,6 +43,7 @@ import {
   type Input,
   type Moment,
   NOT_SERVED_AGAIN_MS,
+  notSilent,
   type Output,
   overdueAt,
   PAGE_SIZE,
@@ -82,6 +84,8 @@ export function reflect<K extends Kind>(
       return onPageEnd(state, input.resourceVersion, input.continueToken, moment)
     case 'Opened':
       return onOpened(state, moment)
+    case 'Heard':
+      return [{ ...state, phase: notSilent(state.phase, input.at) }, NOTHING]
     case 'Ended':
       return onEnded(state, moment)
     case 'Failed':
@@ -419,8 +423,8 @@ function onListFailed<K extends Kind>(
     if (version < state.config.versions) return begin({ ...state, version }, moment)
     return giveUpFor(NOT_SERVED_AGAIN_MS, { ...state, version: 0 }, failure, moment)
   }
-  if (isStatus(failure, 400, 422)) return retry({ ...state, unavailable: true }, failure, 'BEGIN', moment)
-  return retry(state, failure, 'BEGIN', moment)
+  const unavailable = state.unavailable || isStatus(failure, 400, 422)
+  return retry({ ...state, unavailable }, failure, 'BEGIN', moment)
 }
 
 function onWatchFailed<K extends Kind>(
@@ -578,10 +582,6 @@ function wait<K extends Kind>(
   next: 'BEGIN' | 'WATCH',
 ): Result<K> {
   return [{ ...state, phase: { name: 'WAITING', at: state.clusterDown ? null : at, next } }, outputs]
-}
-
-function aborting<K extends Kind>([state, outputs]: Result<K>): Result<K> {
-  return [state, [{ type: 'Abort' }, ...outputs]]
 }
 
 function sayDown<K extends Kind>(state: ReflectorState<K>, problem: FeedProblem): Result<K> {

@@ -61,6 +61,8 @@ interface Exchange {
   readonly decoder: Decoder
   readonly verb: 'watch' | 'list'
   stream: ByteStream | undefined
+  /** When the last bytes came; epoch milliseconds, 0 before. */
+  heardAt: number
   paused: boolean
   /** The last word of the answer, which waits until all before it is handed on. */
   ending: { readonly error: Error | undefined } | undefined
@@ -144,7 +146,7 @@ export class WatchFeed<K extends Kind> {
     this.#state = state
     for (const output of outputs) this.#perform(output)
     // Objects only ever put the deadline off: a timer that fires early looks again.
-    if (input.type === 'Event' || input.type === 'Item') return
+    if (input.type === 'Event' || input.type === 'Item' || input.type === 'Heard') return
     const { name } = this.#state.phase
     if (name !== 'STREAMING' && name !== 'LISTING') {
       this.#releaseSlot?.()
@@ -180,6 +182,8 @@ export class WatchFeed<K extends Kind> {
     const { clock } = this.#options
     const cancel = clock.after(Math.max(0, due - clock.now()), () => {
       this.#timer = undefined
+      // Of an object that comes slowly the reflector knows nothing yet.
+      if (this.#exchange) this.#put({ type: 'Heard', at: this.#exchange.heardAt })
       // Where the clock was set back since, its time has come all the same.
       this.#put({ type: 'Wake' }, Math.max(due, clock.now()))
     })
@@ -195,6 +199,7 @@ export class WatchFeed<K extends Kind> {
       decoder: verb === 'watch' ? new WatchLines() : new ListItems(),
       verb,
       stream: undefined,
+      heardAt: 0,
       paused: false,
       ending: undefined,
       queued: false,
@@ -233,6 +238,7 @@ export class WatchFeed<K extends Kind> {
 
   #receive(exchange: Exchange, chunk: Buffer): void {
     const { decoder } = exchange
+    exchange.heardAt = this.#options.clock.now()
     decoder.write(chunk)
     if (!exchange.queued && this.#drain(exchange)) this.#leave(exchange)
     decoder.keep()

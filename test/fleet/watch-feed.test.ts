@@ -241,6 +241,35 @@ describe('the watch feed', () => {
     feed.close()
   })
 
+  it('gives no answer up whose bytes come, however long one object takes', async () => {
+    const { client, clock, feed, names } = setUp()
+    feed.clusterUp()
+    const line = Buffer.from(`${JSON.stringify(event('ADDED', 'a', '1'))}\n`)
+    client.last.start()
+    for (let at = 0; at < line.length; at += 40) {
+      await clock.advance(8_000)
+      client.last.bytes(Buffer.from(line.subarray(at, at + 40)))
+    }
+    client.last.events(bookmark('4', true))
+    expect(names()).toEqual(['a'])
+    expect(client.streams).toHaveLength(1)
+
+    client.last.events({ type: 'ERROR', object: { code: 410 } })
+    client.last.fail(new ApiError(400, { code: 400 }))
+    expect(client.last.words).toBe('list configmaps from none')
+    client.last.start()
+    const list = Buffer.from(
+      JSON.stringify({ metadata: { resourceVersion: '9' }, items: [object('b', '8')] }),
+    )
+    for (let at = 0; at < list.length; at += 40) {
+      await clock.advance(20_000)
+      client.last.bytes(Buffer.from(list.subarray(at, at + 40)))
+    }
+    client.last.end()
+    expect(names()).toEqual(['b'])
+    feed.close()
+  })
+
   it('hands on all that came before the answer ended', async () => {
     let time = 0
     const turns = new Turns({ sliceMs: 5, now: () => (time += 3) })
