@@ -249,10 +249,19 @@ export function commonConditions(filter: CommonFilter, path: string): readonly C
   ]
 }
 
+/** A relation of each row of a page has the same selector: it is read once, however long it is. */
+const SELECTORS = new Map<string, LabelSelector>()
+const MAX_SELECTORS = 64
+
 /** Throws BAD_USER_INPUT. */
 export function labelSelectorOf(text: string, argument: string): LabelSelector {
+  const known = SELECTORS.get(text)
+  if (known) return known
   try {
-    return parseLabelSelector(text)
+    const selector = parseLabelSelector(text)
+    if (SELECTORS.size >= MAX_SELECTORS) SELECTORS.clear()
+    SELECTORS.set(text, selector)
+    return selector
   } catch (error) {
     if (!(error instanceof LabelSelectorError)) throw error
     throw badUserInput(error.message, argument, error)

@@ -13,7 +13,7 @@ builder.scalarType('DateTime', {
   serialize: (value) => (value instanceof Date ? value.toISOString() : timeOf(value)),
   parseValue: (value) => {
     const time = typeof value === 'string' && ISO_8601.test(value) ? Date.parse(value) : NaN
-    if (Number.isNaN(time)) {
+    if (Number.isNaN(time) || !isDay(String(value).slice(0, 10))) {
       throw new GraphQLError(
         'A DateTime is written in ISO 8601 with a zone, such as "2026-11-23T04:31:00Z" or "2026-11-23".',
         { extensions: { code: 'BAD_USER_INPUT' } },
@@ -22,6 +22,12 @@ builder.scalarType('DateTime', {
     return time / 1000
   },
 })
+
+/** `Date.parse` takes the 30th of February for a day in March. */
+function isDay(date: string): boolean {
+  const midnight = new Date(`${date}T00:00:00Z`)
+  return !Number.isNaN(midnight.getTime()) && midnight.toISOString().startsWith(date)
+}
 
 /** Times as they were written before: writing one costs as much as ten other fields, and pages come again. */
 const TIMES = new Map<Seconds, string>()

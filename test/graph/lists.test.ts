@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { labelSelectorOf } from '../../src/graph/filters.ts'
 import { shopFleet } from '../support/shop.ts'
 import { ask, data } from './ask.ts'
 
@@ -111,6 +112,11 @@ describe('a filter', () => {
     expect(await podNames('{ clusters: ["prod-us"] }')).toEqual(['other', 'web-9'])
     expect(await podNames('{ clusterSelector: "region in (us, ap)" }')).toEqual(['other', 'web-9'])
     expect(await podNames('{ clusters: ["prod-us"], clusterSelector: "region=eu" }')).toEqual([])
+  })
+
+  it('reads a label selector once for all the rows whose relations it narrows', () => {
+    const text = `app in (${Array.from({ length: 1_000 }, (_, index) => `a${index}`).join()})`
+    expect(labelSelectorOf(text, 'filter.labelSelector')).toBe(labelSelectorOf(text, 'filter.labelSelector'))
   })
 
   it('takes label selectors in the syntax of Kubernetes', async () => {
@@ -312,9 +318,11 @@ describe('a bad request', () => {
   })
 
   it('is a time that is not one', async () => {
-    await expect(
-      ask(shopFleet().fleet, '{ pods(filter: { createdAfter: "yesterday" }) { totalCount } }'),
-    ).rejects.toThrow('ISO 8601')
+    for (const time of ['yesterday', '2026-02-30', '2026-02-29T00:00:00Z', '2026-13-01']) {
+      const document = `{ pods(filter: { createdAfter: "${time}" }) { totalCount } }`
+      await expect(ask(shopFleet().fleet, document)).rejects.toThrow('ISO 8601')
+    }
+    expect(await podNames('{ createdAfter: "2028-02-29T23:30:00-05:00" }')).toEqual([])
   })
 })
 
