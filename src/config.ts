@@ -11,6 +11,7 @@ import { homedir } from 'node:os'
 import { dirname, resolve } from 'node:path'
 import { isCollection, isMap, isPair, isScalar, LineCounter, parseDocument, type Document } from 'yaml'
 import * as z from 'zod'
+import { isClusterName } from './fleet/sources/source.ts'
 import { DEFAULT_LIMITS } from './server/limits.ts'
 
 const labels = z
@@ -20,10 +21,7 @@ const labels = z
 
 const clusterName = z
   .string()
-  .regex(
-    /^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/,
-    'expected lower-case letters, digits, "-" and "." (RFC 1123)',
-  )
+  .refine(isClusterName, 'expected lower-case letters, digits, "-" and "." (RFC 1123)')
 
 const kubeconfigSource = z.strictObject({
   type: z.literal('kubeconfig'),

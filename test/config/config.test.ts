@@ -124,4 +124,12 @@ describe('the configuration', () => {
   it('refuses a cluster name that could not be part of a global ID', () => {
     expect(problems('clusters:\n  - { type: inCluster, name: a/b }\n')[0]).toContain('RFC 1123')
   })
+
+  it('refuses a cluster name that the source would leave out later', () => {
+    for (const name of ['a..b', 'a.-b', 'a-.b'])
+      expect(problems(`clusters:\n  - { type: inCluster, name: ${name} }\n`)[0]).toContain('RFC 1123')
+    expect(loadConfig(file('clusters:\n  - { type: inCluster, name: shop.prod-eu }\n'), {}).clusters).toEqual(
+      [expect.objectContaining({ name: 'shop.prod-eu' })],
+    )
+  })
 })
