@@ -128,7 +128,9 @@ export class RereadFile {
 
   /** The same Buffer as long as the bytes are the same. */
   get(): Buffer | Promise<Buffer> {
-    if (this.#content && this.#now() < this.#freshUntil) return this.#content
+    const left = this.#freshUntil - this.#now()
+    // More than it was ever given: the clock was set back.
+    if (this.#content && left > 0 && left <= this.#rereadMs) return this.#content
     this.#reading ??= this.#read().finally(() => {
       this.#reading = undefined
     })

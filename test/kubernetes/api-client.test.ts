@@ -218,6 +218,10 @@ describe('credentials', () => {
     await rm(tokenFile)
     now = 20_000
     expect(await ask()).toBe('Bearer second')
+    await writeFile(tokenFile, 'third')
+    // Somebody sets the clock back.
+    now = -3_600_000
+    expect(await ask()).toBe('Bearer third')
   })
 
   test('are kept while their file is emptied to be written anew, and it is read again at once', async () => {
