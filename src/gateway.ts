@@ -5,6 +5,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { stringify } from 'yaml'
+import packageJson from '../package.json' with { type: 'json' }
 import { AuthorizedFleet, everything, type User } from './access/authorized-fleet.ts'
 import type { Config } from './config.ts'
 import { checkFleet, type FleetReport } from './fleet/check.ts'
@@ -85,6 +86,7 @@ export async function createGateway(config: Config, { logger, signal }: GatewayO
         limits: config.limits,
         answerBytes: config.answers.bytes,
       },
+      version: packageJson.version,
       logger,
       ...(signal && { signal }),
     })

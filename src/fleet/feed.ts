@@ -25,7 +25,8 @@ export type Step<K extends Kind = Kind> =
   | { readonly type: 'Up' }
 
 export interface FeedProblem {
-  readonly code: 'UNREACHABLE' | 'FORBIDDEN' | 'NOT_SERVED' | 'UNAUTHORIZED' | 'ERROR'
+  /** `NOT_WATCHED`: may be listed but not watched, so that it is complete as of the last list only. */
+  readonly code: 'UNREACHABLE' | 'FORBIDDEN' | 'NOT_SERVED' | 'NOT_WATCHED' | 'UNAUTHORIZED' | 'ERROR'
   /** A sentence for a person: what failed and what to do; no credentials and no address of the cluster. */
   readonly message: string
 }

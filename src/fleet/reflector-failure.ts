@@ -80,7 +80,7 @@ export function problemOf(failure: Failure, resource: string): FeedProblem {
 /** Of a resource that may be listed but not watched: it is only known as of the last list. */
 export function pollingProblem(resource: string, everyMs: number): FeedProblem {
   return {
-    code: 'FORBIDDEN',
+    code: 'NOT_WATCHED',
     message: `The gateway may list ${resource} but not watch them: they are read again every ${everyMs / 1000} s. Allow it the verb watch.`,
   }
 }

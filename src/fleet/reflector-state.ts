@@ -145,6 +145,8 @@ const SETTLED_MS = 1_000
 export const STREAM_AGAIN_MS = 30 * 60_000
 export const STREAM_FAILURES = 3
 export const POLL_MS = 30_000
+/** A proxy that asks for hours is asked again before. */
+export const RETRY_AFTER_MOST_MS = 5 * 60_000
 export const WATCH_AGAIN_MS = 10 * 60_000
 /** What is forbidden or not served is tried again slowly; at first less so, for servers that have just begun. */
 export const GIVEN_UP_FIRST_MS = 2_000

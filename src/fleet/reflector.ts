@@ -49,6 +49,7 @@ import {
   PAGE_SIZE,
   type Phase,
   POLL_MS,
+  RETRY_AFTER_MOST_MS,
   type ReflectorState,
   type Result,
   STREAM_AGAIN_MS,
@@ -475,7 +476,7 @@ function retry<K extends Kind>(
   moment: Moment,
 ): Result<K> {
   const backoff = failed(state.backoff, moment.now)
-  const asked = (failure.kind === 'STATUS' && failure.retryAfterMs) || 0
+  const asked = Math.min((failure.kind === 'STATUS' && failure.retryAfterMs) || 0, RETRY_AFTER_MOST_MS)
   const at = moment.now + asked + delayMs(backoff, moment.random)
   return wait(
     sayDown({ ...state, backoff, renewing: false }, problemOf(failure, state.config.resource)),

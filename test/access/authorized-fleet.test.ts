@@ -191,6 +191,13 @@ describe('coverage', () => {
     expect([state('Pod'), state('Ingress'), state('ConfigMap')]).toEqual(['STALE', 'NOT_SERVED', 'FORBIDDEN'])
   })
 
+  it('calls stale what may be listed but not watched', () => {
+    const { fleet, east } = twoClusters()
+    east.apply('Pod', { type: 'Down', problem: { code: 'NOT_WATCHED', message: 'Read every 30 s.' } })
+    const view = new AuthorizedFleet(fleet, alice, everything)
+    expect(view.coverage(['Pod'], [east])).toMatchObject([{ state: 'STALE', reason: 'Read every 30 s.' }])
+  })
+
   it('says FORBIDDEN to a viewer who may list nothing there', () => {
     const { fleet } = twoClusters()
     const view = new AuthorizedFleet(fleet, alice, policy({ east: shopOnly }))

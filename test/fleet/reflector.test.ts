@@ -408,6 +408,12 @@ describe('the watch', () => {
     expect(subject.wake()).toEqual(['watch from "10"'])
   })
 
+  it('waits five minutes at most, whatever Retry-After says', () => {
+    const subject = new Subject().watching()
+    subject.fail(status(503, 'ServiceUnavailable', 6 * 60 * MINUTE))
+    expect(subject.wakesIn).toBe(5 * MINUTE + 400)
+  })
+
   it('resumes a connection that breaks, at once and silently; a second time it says so', () => {
     const subject = new Subject().watching()
     expect(subject.fail(reset)).toEqual(['watch from "10"'])
@@ -520,11 +526,11 @@ describe('rights and credentials', () => {
     expect(subject.fail(status(403))).toEqual(['list from none limit 500'])
     subject.open()
     subject.item('a', '11')
-    expect(subject.page('11')).toEqual(['InitDone 11', 'Down FORBIDDEN'])
+    expect(subject.page('11')).toEqual(['InitDone 11', 'Down NOT_WATCHED'])
     expect(subject.wakesIn).toBe(30 * SECOND)
     expect(subject.wake()).toEqual(['list from none limit 500'])
     subject.open()
-    expect(subject.page('12')).toEqual(['InitDone 12', 'Up', 'Down FORBIDDEN'])
+    expect(subject.page('12')).toEqual(['InitDone 12', 'Up', 'Down NOT_WATCHED'])
     subject.now += 10 * MINUTE
     subject.wake()
     expect(subject.fail(status(403))).toEqual(['list from "12"'])

@@ -75,6 +75,11 @@ describe('the README', () => {
     console.log(`the demo answered for three clusters after ${Math.round(startedWithinMs)} ms`)
   })
 
+  it('names its version', async () => {
+    const version = await fetch(demo.url.replace('/graphql', '/version'))
+    expect(await version.json()).toEqual({ name: 'fleetgraph', version: '0.1.0' })
+  })
+
   it('shows a curl command that answers for every cluster', async () => {
     const command = blocks('sh').find((block) => block.startsWith('curl'))!
     const { output } = await run(command.replace('http://127.0.0.1:4000/graphql', demo.url))
