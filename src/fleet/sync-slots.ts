@@ -5,6 +5,17 @@
  * Nothing is awaited: a turn that comes is called, and whoever is no longer interested says so.
  */
 
+/** A turn, or a place in the line for one. All of it may be called at any time, any number of times. */
+export interface SyncSlot {
+  /** Gives it back. */
+  release(): void
+  /**
+   * Gives back what it has of the slots that all clusters share, and keeps its cluster's: for a server that
+   * takes its time to begin. It costs us nothing until it does, and must not hold up the other clusters.
+   */
+  lend(): void
+}
+
 export class SyncSlots {
   readonly #limit: number
   readonly #parent: SyncSlots | undefined
@@ -17,30 +28,37 @@ export class SyncSlots {
     this.#parent = parent
   }
 
-  /**
-   * Calls `start` when it is its turn, perhaps at once. The function returned gives the slot back, or the
-   * place in the line; it may be called any number of times.
-   */
-  request(start: () => void): () => void {
-    let releaseParent: (() => void) | undefined
+  /** Calls `start` when it is its turn, perhaps at once. */
+  request(start: () => void): SyncSlot {
+    let shared: SyncSlot | undefined
     let began = false
+    let started = false
     let done = false
+    const turn = () => {
+      started = true
+      start()
+    }
     const begin = () => {
       began = true
       this.#taken++
-      if (this.#parent) releaseParent = this.#parent.request(start)
-      else start()
+      if (this.#parent) shared = this.#parent.request(turn)
+      else turn()
     }
     if (this.#taken < this.#limit) begin()
     else this.#waiting.add(begin)
-    return () => {
-      if (done) return
-      done = true
-      this.#waiting.delete(begin)
-      if (!began) return
-      releaseParent?.()
-      this.#taken--
-      this.#next()
+    return {
+      release: () => {
+        if (done) return
+        done = true
+        this.#waiting.delete(begin)
+        if (!began) return
+        shared?.release()
+        this.#taken--
+        this.#next()
+      },
+      lend: () => {
+        if (started) shared?.release()
+      },
     }
   }
 

@@ -18,7 +18,7 @@ import type { Turns } from './ingest-turns.ts'
 import { reflect } from './reflector.ts'
 import { type Failure, failureOfError, failureOfStatus } from './reflector-failure.ts'
 import { deadline, type Input, type Output, type ReflectorState, startReflector } from './reflector-state.ts'
-import type { SyncSlots } from './sync-slots.ts'
+import type { SyncSlot, SyncSlots } from './sync-slots.ts'
 import type { TableWriter } from './table.ts'
 
 export interface WatchFeedOptions<K extends Kind> {
@@ -52,6 +52,8 @@ export interface FeedCounters {
 
 /** Of the API server's answer to a watch until its headers: they come at once, or something is wrong. */
 const WATCH_TIMEOUT_MS = 15_000
+/** For the first byte of an initial state, before others get its turn. */
+const PATIENCE_MS = 2_000
 const LIST_TIMEOUT_MS = 30_000
 /** Bytes that wait to be parsed: past the one the socket is read no further, below the other it is again. */
 const PAUSE_AT = 1024 * 1024
@@ -88,7 +90,8 @@ export class WatchFeed<K extends Kind> {
   readonly #random: () => number
   #state: ReflectorState<K>
   #exchange: Exchange | undefined
-  #releaseSlot: (() => void) | undefined
+  #slot: SyncSlot | undefined
+  #cancelPatience: (() => void) | undefined
   #timer: { readonly at: number; readonly cancel: () => void } | undefined
   #closed = false
   #events = 0
@@ -131,8 +134,7 @@ export class WatchFeed<K extends Kind> {
   close(): void {
     this.#closed = true
     this.#end()
-    this.#releaseSlot?.()
-    this.#releaseSlot = undefined
+    this.#giveSlotBack()
     this.#timer?.cancel()
     this.#timer = undefined
   }
@@ -149,8 +151,7 @@ export class WatchFeed<K extends Kind> {
     if (input.type === 'Event' || input.type === 'Item' || input.type === 'Heard') return
     const { name } = this.#state.phase
     if (name !== 'STREAMING' && name !== 'LISTING') {
-      this.#releaseSlot?.()
-      this.#releaseSlot = undefined
+      this.#giveSlotBack()
     }
     this.#arm()
   }
@@ -165,9 +166,24 @@ export class WatchFeed<K extends Kind> {
         this.#end()
         return
       case 'Request':
-        if (!output.initial || this.#releaseSlot) this.#request(output)
-        else this.#releaseSlot = this.#options.slots.request(() => this.#request(output))
+        if (!output.initial || this.#slot) this.#request(output)
+        else this.#slot = this.#options.slots.request(() => this.#begin(output))
     }
+  }
+
+  /** The turn has come. A server that hangs must not make the tables of other clusters wait for it. */
+  #begin(request: Extract<Output<K>, { type: 'Request' }>): void {
+    this.#request(request)
+    this.#cancelPatience = this.#options.clock.after(PATIENCE_MS, () => {
+      if (!this.#exchange?.heardAt) this.#slot?.lend()
+    })
+  }
+
+  #giveSlotBack(): void {
+    this.#slot?.release()
+    this.#slot = undefined
+    this.#cancelPatience?.()
+    this.#cancelPatience = undefined
   }
 
   #arm(): void {

@@ -342,14 +342,46 @@ describe('turns to bring an initial state', () => {
     const [a, b] = [new SyncSlots(2, all), new SyncSlots(2, all)]
     const began: string[] = []
     const take = (slots: SyncSlots, name: string) => slots.request(() => began.push(name))
-    const releases = ['a1', 'a2', 'a3'].map((name) => take(a, name))
+    const turns = ['a1', 'a2', 'a3'].map((name) => take(a, name))
     take(b, 'b1')
-    const releaseB2 = take(b, 'b2')
+    const b2 = take(b, 'b2')
     expect(began).toEqual(['a1', 'a2', 'b1'])
-    releases[0]?.()
-    releases[0]?.()
+    turns[0]?.release()
+    turns[0]?.release()
     expect(began).toEqual(['a1', 'a2', 'b1', 'b2'])
-    releaseB2()
+    b2.release()
     expect(began).toEqual(['a1', 'a2', 'b1', 'b2', 'a3'])
+  })
+
+  it('are lent to other clusters by one whose server hangs, and not to its own tables', async () => {
+    const all = new SyncSlots(1)
+    const clock = new FakeClock()
+    const [hanging, well] = [new ScriptedClient(), new ScriptedClient()]
+    const slots = [new SyncSlots(1, all), new SyncSlots(1, all)]
+    const feeds = [
+      setUp({ client: hanging, slots: slots[0]!, clock }).feed,
+      setUp({ client: hanging, slots: slots[0]!, clock }).feed,
+      setUp({ client: well, slots: slots[1]!, clock }).feed,
+    ]
+    for (const feed of feeds) feed.clusterUp()
+    expect([hanging.streams.length, well.streams.length]).toEqual([1, 0])
+    await clock.advance(2_000)
+    expect([hanging.streams.length, well.streams.length]).toEqual([1, 1])
+    for (const feed of feeds) feed.close()
+  })
+
+  it('are kept by a server that is slow, but answers', async () => {
+    const all = new SyncSlots(1)
+    const clock = new FakeClock()
+    const [slow, waiting] = [new ScriptedClient(), new ScriptedClient()]
+    const feeds = [slow, waiting].map((client) => setUp({ client, slots: new SyncSlots(1, all), clock }).feed)
+    for (const feed of feeds) feed.clusterUp()
+    await clock.advance(1_000)
+    slow.last.start().events(event('ADDED', 'a', '1'))
+    await clock.advance(5_000)
+    expect(waiting.streams).toHaveLength(0)
+    slow.last.events(bookmark('5', true))
+    expect(waiting.streams).toHaveLength(1)
+    for (const feed of feeds) feed.close()
   })
 })
