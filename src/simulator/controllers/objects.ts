@@ -2,9 +2,10 @@
  * The shapes of the Kubernetes objects that the controllers read and write, field by field as they use
  * them (source: the API reference of `k8s.io/api`), and the resources they live under.
  *
- * Long because it is one vocabulary, used together. Invariant: everything is read-only and optional unless the API server always fills it. This is the
- * simulator's one trust boundary between the registry's untyped objects and typed code: `read`, `readAll`
- * and `readOwned` narrow by resource, because the registry validated the object on its way in.
+ * Long because it is one vocabulary, used together. Invariant: everything is read-only, and optional
+ * unless the API server always fills it. This is the simulator's one trust boundary between the registry's
+ * untyped objects and typed code: `read`, `readAll` and `readOwned` narrow by resource, because the
+ * registry validated the object on its way in.
  */
 import type { Commit, KubeObject, KubeObjectInput, ObjectMeta, Registry, ResourceKey } from '../registry.ts'
 
