@@ -17,7 +17,7 @@ export default defineConfig({
         ssr,
         test: {
           name: 'unit',
-          include: ['test/{kubernetes,fleet,access,graph,server,simulator,config}/**/*.test.ts'],
+          include: ['test/{kubernetes,fleet,events,access,graph,server,simulator,config}/**/*.test.ts'],
         },
       },
       { ssr, test: { name: 'contract', include: ['test/contract/**/*.test.ts'], testTimeout: 30_000 } },

@@ -4,7 +4,7 @@
  *
  * Every key is described in `examples/fleetgraph.yaml`, which a test holds equal to this schema. Every
  * value can be overridden by a variable named after its key: `limits.bodyBytes` is
- * `FLEETGRAPH_LIMITS_BODY_BYTES`. `clusters` stands in the file only.
+ * `FLEETGRAPH_LIMITS_BODY_BYTES`; `REDIS_URL` is known too. `clusters` stands in the file only.
  */
 import { readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
@@ -94,6 +94,32 @@ const schema = z.strictObject({
       syncsPerCluster: count(1, 64).default(4),
     })
     .prefault({}),
+  live: z
+    .strictObject({
+      queue: count(16, 1_000_000).default(4_096),
+      socketBytes: count(4_096, 64 * 1024 * 1024).default(64 * 1024),
+      subscriptionsPerSocket: count(1, 10_000).default(100),
+      initTimeoutSeconds: z.number().min(1).max(300).default(10),
+      keepAliveSeconds: z.number().min(1).max(300).default(12),
+    })
+    .prefault({}),
+  redis: z
+    .strictObject({
+      url: z
+        .string()
+        .regex(
+          /^$|^rediss?(-sentinel|-cluster)?:\/\/./,
+          'expected redis://, rediss://, redis-sentinel:// or redis-cluster://',
+        )
+        .default(''),
+      caFile: z.string().default(''),
+      prefix: z
+        .string()
+        .regex(/^[\w.-]+$/, 'expected letters, digits, ".", "_" and "-"')
+        .default('fleetgraph'),
+      graceSeconds: z.number().min(0).max(3_600).default(10),
+    })
+    .prefault({}),
   log: z
     .strictObject({
       level: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
@@ -132,15 +158,18 @@ export function loadConfig(
   const input: unknown = source?.document.toJS() ?? {}
   const problems: string[] = []
   if (typeof input !== 'object' || input === null || Array.isArray(input)) {
-    throw new ConfigError([
-      `${file}:1: expected a map of keys (server, limits, answers, fleet, log, clusters).`,
-    ])
+    throw new ConfigError([`${file}:1: expected a map of keys (${Object.keys(schema.shape).join(', ')}).`])
   }
   const merged = overrideFromEnvironment(input as Record<string, unknown>, env, problems)
   const result = schema.safeParse(merged.value, { reportInput: true })
   for (const issue of result.error?.issues ?? []) problems.push(describe(issue, source, merged.variables))
   if (problems.length > 0 || !result.success) throw new ConfigError(problems)
-  return { ...result.data, clusters: result.data.clusters.map((entry) => absolute(entry, file)) }
+  const { redis, clusters } = result.data
+  return {
+    ...result.data,
+    redis: { ...redis, caFile: redis.caFile && fullPath(redis.caFile, file) },
+    clusters: clusters.map((entry) => absolute(entry, file)),
+  }
 }
 
 /** Every key with its default, for the documentation test: `server.port` → 4000. */
@@ -227,7 +256,9 @@ function overrideFromEnvironment(
   const keys = new Map([...configKeys()].map(([key, standard]) => [variableName(key), { key, standard }]))
   const value = structuredClone(input) as Record<string, unknown>
   const variables = new Map<string, string>()
-  for (const [name, text] of Object.entries(env)) {
+  // As the platforms that provide a Redis name it; our own variable stands above it.
+  const standard = env['REDIS_URL'] === undefined ? {} : { [variableName('redis.url')]: env['REDIS_URL'] }
+  for (const [name, text] of Object.entries({ ...standard, ...env })) {
     if (!name.startsWith(PREFIX) || RESERVED.has(name) || text === undefined) continue
     if (isServiceLink(name, text)) continue
     const known = keys.get(name)
@@ -268,9 +299,12 @@ function describe(
       ? `there is no such key; see examples/fleetgraph.yaml for all of them`
       : issue.input === undefined
         ? `is missing (${issue.message.replace(/^Invalid input: /, '').replace(/, received undefined$/, '')})`
-        : `${issue.message.replace(/^Invalid input: /, '')}, got ${show(issue.input)}`
+        : `${issue.message.replace(/^Invalid input: /, '')}${SECRET.has(key) ? '' : `, got ${show(issue.input)}`}`
   return `${place}: ${key || '(the whole file)'}: ${what}.`
 }
+
+/** Their values may hold a password. */
+const SECRET: ReadonlySet<string> = new Set(['redis.url'])
 
 function show(value: unknown): string {
   const text = JSON.stringify(value)
@@ -300,10 +334,14 @@ function rangeOf(node: unknown, key?: string): number | undefined {
   return isScalar(node) || isCollection(node) ? node.range?.[0] : undefined
 }
 
+/** Relative to the file; `~/` is the home directory. */
+function fullPath(path: string, file: string | undefined): string {
+  if (path === '~' || path.startsWith('~/')) return resolve(homedir(), path.slice(2))
+  return resolve(file === undefined ? '.' : dirname(file), path)
+}
+
 function absolute(entry: ClusterSourceConfig, file: string | undefined): ClusterSourceConfig {
-  const base = file === undefined ? process.cwd() : dirname(resolve(file))
-  const full = (path: string) =>
-    path === '~' || path.startsWith('~/') ? resolve(homedir(), path.slice(2)) : resolve(base, path)
+  const full = (path: string) => fullPath(path, file)
   switch (entry.type) {
     case 'kubeconfig':
       return entry.paths ? { ...entry, paths: entry.paths.map(full) } : entry

@@ -1,6 +1,7 @@
 /**
  * The composition root: the one file that imports every module and decides who gets what. Data travels
- * one way through what is wired here: sources → fleet → AuthorizedFleet → graph → server.
+ * one way through what is wired here: sources → fleet → hub → AuthorizedFleet → graph → server; with a Redis
+ * the replication decides who fills the fleet's tables.
  */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
@@ -8,7 +9,10 @@ import { stringify } from 'yaml'
 import packageJson from '../package.json' with { type: 'json' }
 import { AuthorizedFleet, everything, type User } from './access/authorized-fleet.ts'
 import type { Config } from './config.ts'
+import { Hub } from './events/hub.ts'
+import { Replication } from './events/redis/replication.ts'
 import { checkFleet, type FleetReport } from './fleet/check.ts'
+import { systemClock } from './fleet/clock.ts'
 import { createFleet } from './fleet/fleet.ts'
 import { configuredSources } from './fleet/sources/configured-sources.ts'
 import type { SourceProblem } from './fleet/sources/source.ts'
@@ -38,16 +42,30 @@ export interface GatewayOptions {
 /** Until access control exists everyone is nobody, and the server listens on loopback only. */
 const NOBODY: User = { name: 'system:anonymous', groups: ['system:unauthenticated'] }
 
+/** How long sources of clusters may take until the port is opened without them. */
+const SOURCES_MS = 5_000
+
 /**
- * Serves the configured clusters: resolves when the port is open, without waiting for any cluster. Rejects
- * where the address cannot be had, or may not be used without access control.
+ * Serves the configured clusters: resolves when the port is open, without waiting for any cluster, but not
+ * before their names are known: an answer, or a stream that goes on after a cursor, would leave them out
+ * and not say so. Rejects where the address cannot be had, or may not be used without access control.
  */
 export async function createGateway(config: Config, { logger, signal }: GatewayOptions): Promise<Gateway> {
   const policy = everything
+  const replication = replicationOf(config, logger)
+  const logProblems = problemLog(logger)
+  let onSources = () => {}
+  const sourcesRead = new Promise<void>((resolve) => {
+    onSources = resolve
+  })
   const fleet = createFleet({
+    ...(replication && { feeding: replication.feeding }),
     sources: [configuredSources(config.clusters)],
     limits: config.fleet,
-    onSourceProblems: problemLog(logger),
+    onSourceProblems: (problems) => {
+      logProblems(problems)
+      onSources()
+    },
     onClusterHealth: (cluster, { state, version }, error) => {
       if (error === undefined) logger.info({ cluster, state, version }, 'a cluster changed its state')
       else
@@ -67,7 +85,23 @@ export async function createGateway(config: Config, { logger, signal }: GatewayO
     known = names
     logger.info({ clusters: names }, 'the clusters of the fleet')
   })
+  const hub = new Hub({
+    fleet,
+    clock: systemClock,
+    limits: { queue: config.live.queue },
+    onFailure: (error) => logger.error({ err: error }, 'a subscription failed by a bug and was ended'),
+  })
+  const closeFleet = async (): Promise<void> => {
+    hub.close()
+    // What this replica owned goes to others before its tables end.
+    await replication?.close()
+    await fleet.close()
+  }
   try {
+    const cancel = systemClock.after(SOURCES_MS, onSources)
+    await sourcesRead
+    cancel()
+    const { socketBytes, subscriptionsPerSocket, initTimeoutSeconds, keepAliveSeconds } = config.live
     const { host, port, graphiql, introspection, maxConnections, shutdownGraceSeconds } = config.server
     const server = await startServer({
       schema: createSchema(),
@@ -75,7 +109,7 @@ export async function createGateway(config: Config, { logger, signal }: GatewayO
       fleet,
       access: {
         authenticate: () => NOBODY,
-        contextFor: (user, ended) => createContext(new AuthorizedFleet(fleet, user, policy), ended),
+        contextFor: (user, ended) => createContext(new AuthorizedFleet(fleet, user, policy, hub), ended),
       },
       options: {
         host,
@@ -85,6 +119,12 @@ export async function createGateway(config: Config, { logger, signal }: GatewayO
         maxConnections,
         limits: config.limits,
         answerBytes: config.answers.bytes,
+        live: {
+          socketBytes,
+          subscriptionsPerSocket,
+          initTimeoutMs: initTimeoutSeconds * 1_000,
+          keepAliveMs: keepAliveSeconds * 1_000,
+        },
       },
       version: packageJson.version,
       logger,
@@ -94,13 +134,35 @@ export async function createGateway(config: Config, { logger, signal }: GatewayO
     let closing: Promise<void> | undefined
     const close = async (): Promise<void> => {
       await server.close({ graceMs: shutdownGraceSeconds * 1_000 })
-      await fleet.close()
+      await closeFleet()
     }
     return { url, close: () => (closing ??= close()) }
   } catch (error) {
-    await fleet.close()
+    await closeFleet()
     throw error
   }
+}
+
+/** Without a Redis every cluster is watched by this process. */
+function replicationOf({ redis }: Config, logger: Logger): Replication | undefined {
+  if (redis.url === '') return undefined
+  let status: string | undefined
+  return new Replication({
+    url: redis.url,
+    prefix: redis.prefix,
+    graceMs: redis.graceSeconds * 1_000,
+    ...(redis.caFile !== '' && { caFile: redis.caFile }),
+    onOwner: (cluster, owned) =>
+      logger.info({ cluster, owned }, owned ? 'watches a cluster for all replicas' : 'gave a cluster up'),
+    onState: (state) => {
+      if (state.redis.status === status) return
+      status = state.redis.status
+      const { problem } = state.redis
+      if (status === 'READY') logger.info({}, 'Redis answers')
+      else logger.warn({ problem }, 'Redis is away: answers come from memory, and are said to be stale')
+    },
+    onError: (error) => logger.warn({ error: error.message }, 'trouble with Redis'),
+  })
 }
 
 export interface Demo extends Gateway {

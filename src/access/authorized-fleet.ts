@@ -9,8 +9,24 @@
  * Until the cluster's RBAC is evaluated (`Policy` below is the seam), `everything` lets all through and
  * the server binds to loopback only.
  */
+import { LiveSource } from '../events/live.ts'
+import type {
+  ClustersRequest,
+  LiveHub,
+  LiveRequest,
+  LiveStart,
+  RecomputedRequest,
+  RowsRequest,
+} from '../events/live.ts'
+import { decodePosition } from '../events/position.ts'
 import { resourcePath, KINDS, type ObjectReference } from '../kubernetes/kinds.ts'
-import { ApiError, TransportError, type Impersonation } from '../kubernetes/client.ts'
+import {
+  ApiError,
+  type ByteSink,
+  type ByteStream,
+  TransportError,
+  type Impersonation,
+} from '../kubernetes/client.ts'
 import type { Kind, Rows, Row } from '../kubernetes/rows.ts'
 import type { Cluster, Fleet } from '../fleet/fleet.ts'
 import { transportMessage, withoutAddresses } from '../fleet/reflector-failure.ts'
@@ -74,16 +90,31 @@ export class Reads {
   }
 }
 
+/** What may be followed; whose eyes it is seen with is added here. */
+export type FollowRequest<R extends Row = Row> =
+  | Omit<RowsRequest<R>, 'scope'>
+  | RecomputedRequest
+  | ClustersRequest
+
+/** The live side of the gateway, as far as viewers get at it. */
+export interface Live extends LiveHub {
+  /** See `Hub`. */
+  position(kinds: readonly Kind[], clusters: readonly Cluster[]): string | null
+}
+
 export class AuthorizedFleet {
   readonly user: User
   readonly reads = new Reads()
   readonly #fleet: Fleet
   readonly #policy: Policy
+  readonly #hub: Live | undefined
 
-  constructor(fleet: Fleet, user: User, policy: Policy) {
+  /** Without a hub nothing can be followed, and there are no positions. */
+  constructor(fleet: Fleet, user: User, policy: Policy, hub?: Live) {
     this.#fleet = fleet
     this.user = user
     this.#policy = policy
+    this.#hub = hub
   }
 
   /** Every cluster, in order of their names. */
@@ -230,6 +261,66 @@ export class AuthorizedFleet {
     return turns.take(read, signal)
   }
 
+  /**
+   * Changes, cut to what the viewer may see. Throws `PositionError` where `start.after` is no cursor. What is
+   * `recomputed` is made by reading through an AuthorizedFleet, which cuts it.
+   */
+  follow<R extends Row>(request: FollowRequest<R>, start: LiveStart, signal?: AbortSignal): LiveSource {
+    if (!this.#hub) throw new Error('This gateway has no live side: give the AuthorizedFleet a hub.')
+    if (start.after !== undefined) decodePosition(start.after)
+    const scope: RowsRequest['scope'] = (cluster, kind) => this.#policy.scope(this.user, cluster, kind)
+    // The hub gives a selection rows of the request's kinds only.
+    const scoped = (request.type === 'rows' ? { ...request, scope } : request) as LiveRequest
+    return new LiveSource(this.#hub, scoped, start, signal)
+  }
+
+  /**
+   * Where these tables are by now: a valid `start.after` of `follow`. Read it before the rows, or in the same
+   * turn of the event loop. `null` where there is nothing to go on from.
+   */
+  position(kinds: readonly Kind[], clusters: readonly Cluster[]): string | null {
+    if (!this.#hub) return null
+    for (const cluster of clusters) for (const kind of kinds) this.reads.note(cluster.table(kind))
+    return this.#hub.position(kinds, clusters)
+  }
+
+  /**
+   * A pod's log as it is written, as the user: `query` is what the API's `pods/log` takes. Returns at once;
+   * errors come to the sink, in words that tell no address, of a cluster that is known to be down too.
+   */
+  followLog(
+    cluster: Cluster,
+    pod: { readonly namespace: string; readonly name: string },
+    query: Readonly<Record<string, string | number | boolean | undefined>>,
+    sink: ByteSink,
+  ): ByteStream {
+    this.reads.noteVolatile()
+    try {
+      requireContact(cluster)
+    } catch (error) {
+      return failed(error, sink)
+    }
+    const { group, versions, resource } = KINDS.Pod
+    const address = { group, version: versions[0], resource }
+    const as = this.#policy.impersonation(this.user, cluster)
+    return cluster.client.stream(
+      {
+        path: `${resourcePath(address, pod.namespace, pod.name)}/log`,
+        query,
+        accept: '*/*',
+        // Of a followed log the kubelet sends nothing, not even headers, before its container writes.
+        timeoutMs: query['follow'] === true ? QUIET_LOG_MS : LIVE_TIMEOUT_MS,
+        ...(as && { as }),
+      },
+      {
+        ...(sink.onStart && { onStart: (headers) => sink.onStart?.(headers) }),
+        onData: (chunk) => sink.onData(chunk),
+        onEnd: () => sink.onEnd(),
+        onError: (error) => sink.onError(addressless(error)),
+      },
+    )
+  }
+
   #open<K extends Kind>(
     kind: K,
     cluster: Cluster | undefined,
@@ -246,6 +337,9 @@ export class AuthorizedFleet {
 
 /** How long somebody who waits for an answer waits for one cluster. */
 const LIVE_TIMEOUT_MS = 10_000
+
+/** How long a followed log may say nothing at all before it is asked for anew. */
+export const QUIET_LOG_MS = 600_000
 
 /**
  * What a cluster serves is read once for all who wait for it, in a time of its own; each of them waits no
@@ -269,16 +363,35 @@ function inTime<T>(read: Promise<T>, signal: AbortSignal | undefined): Promise<T
   })
 }
 
-/** The client's error in words that tell no address. */
 function rethrow(error: unknown): never {
+  throw error instanceof Error ? addressless(error) : error
+}
+
+/** The client's error in words that tell no address. */
+function addressless(error: Error): Error {
   if (error instanceof TransportError) {
-    throw new TransportError(error.code, transportMessage(error.code), error)
+    return new TransportError(error.code, transportMessage(error.code), error)
   }
   if (error instanceof ApiError) {
     const { statusCode, status, retryAfterMs, message } = error
-    throw new ApiError(statusCode, { ...status, message: withoutAddresses(message) }, retryAfterMs)
+    return new ApiError(statusCode, { ...status, message: withoutAddresses(message) }, retryAfterMs)
   }
-  throw error
+  return error
+}
+
+/** A stream that never began. */
+function failed(error: unknown, sink: ByteSink): ByteStream {
+  let aborted = false
+  queueMicrotask(() => {
+    if (!aborted) sink.onError(error instanceof Error ? error : new Error(String(error)))
+  })
+  return {
+    abort() {
+      aborted = true
+    },
+    pause() {},
+    resume() {},
+  }
 }
 
 /** Shared by everyone who reads a cluster. */

@@ -1,5 +1,6 @@
 /**
- * One cluster: its client, a table for each kind, the feeds that fill them, and its health.
+ * One cluster: its client, a table for each kind, and its health. Who fills the tables and finds out about
+ * the health is for a `Feeding` to say: this process (`cluster-watch.ts`), or another replica.
  *
  * Invariants: nothing here waits for the API server – a cluster that never answers costs a probe; each
  * table says for itself whether it is current, and a kind that is not served or forbidden leaves the
@@ -7,20 +8,27 @@
  *
  * Deliberately absent: users and rights (see `access/`); where the cluster came from (see `sources/`).
  */
+import { createHash } from 'node:crypto'
 import { type ApiClient, TransportError } from '../kubernetes/client.ts'
 import { Discovery } from '../kubernetes/discovery.ts'
 import { ALL_KINDS, type ResourceAddress } from '../kubernetes/kinds.ts'
-import { project } from '../kubernetes/projections/projections.ts'
 import type { Kind, LabelSet } from '../kubernetes/rows.ts'
 import type { Clock } from './clock.ts'
-import { HealthProbe, type ProbeResult } from './health-probe.ts'
+import { ClusterWatch } from './cluster-watch.ts'
+import {
+  type Feeding,
+  FeedingError,
+  type FeedingSession,
+  type FeedTarget,
+  type WatchSession,
+} from './feeding.ts'
+import type { ProbeResult } from './health-probe.ts'
 import type { Turns } from './ingest-turns.ts'
-import { type Failure, isStatus } from './reflector-failure.ts'
 import type { ClusterDefinition } from './sources/source.ts'
 import { createTable } from './store.ts'
 import { SyncSlots } from './sync-slots.ts'
 import type { TableReader, TableWriter } from './table.ts'
-import { type FeedCounters, WatchFeed } from './watch-feed.ts'
+import type { FeedCounters } from './watch-feed.ts'
 
 /**
  * `CONNECTING`: no answer yet. `UP`: answers. `DOWN`: does not answer, or not to us.
@@ -74,26 +82,37 @@ export interface ClusterOptions {
   readonly onObjectError: (cluster: string, object: string, error: unknown) => void
 }
 
-export class WatchedCluster implements Cluster {
+export class ConnectedCluster implements Cluster, FeedTarget {
   readonly name: string
+  readonly identity: string
   readonly client: ApiClient
   readonly #options: ClusterOptions
+  readonly #slots: SyncSlots
   readonly #tables = new Map<Kind, TableReader & TableWriter>()
-  readonly #feeds: WatchFeed<Kind>[] = []
-  readonly #probe: HealthProbe
   readonly #discovery: Discovery
+  readonly #healthListeners = new Set<(health: ClusterHealth) => void>()
   #definition: ClusterDefinition
   #health: ClusterHealth
-  #revision = 0
+  /** Kept aside: it changes with each chunk of bytes. */
   #lastContactAt: number | null = null
-  #closed = false
+  #revision = 0
+  #feeding: FeedingSession | undefined
+  /** Until the cluster of this name before this one is no longer fed. */
+  #turn: Promise<void> | undefined
+  #watch: ClusterWatch | undefined
+  /** Of the watch sessions that are over. */
+  #counters: ReadonlyMap<Kind, FeedCounters> = new Map()
+  #released: Promise<void> | undefined
 
   constructor(definition: ClusterDefinition, options: ClusterOptions) {
-    const { clock, random, turns } = options
+    const { clock } = options
     this.name = definition.name
     this.#definition = definition
     this.#options = options
+    this.#slots = new SyncSlots(options.syncsPerCluster, options.slots)
     this.client = connect(definition)
+    // A hash: an address is nobody's business who sees names only.
+    this.identity = `${this.name}~${createHash('sha256').update(this.client.server).digest('hex').slice(0, 12)}`
     this.#discovery = new Discovery(this.client, { now: () => clock.now() })
     this.#health = {
       state: 'CONNECTING',
@@ -103,34 +122,7 @@ export class WatchedCluster implements Cluster {
       lastContactAt: null,
       lastError: null,
     }
-    const slots = new SyncSlots(options.syncsPerCluster, options.slots)
-    for (const kind of ALL_KINDS) {
-      const table = createTable(kind, definition.name, clock)
-      this.#tables.set(kind, table)
-      this.#feeds.push(
-        new WatchFeed({
-          kind,
-          cluster: definition.name,
-          client: this.client,
-          project: project(kind),
-          table,
-          clock,
-          turns,
-          slots,
-          random,
-          onContact: this.#onContact,
-          onFailure: this.#onFailure,
-          onObjectError: (object, error) => options.onObjectError(definition.name, object, error),
-        }),
-      )
-    }
-    this.#probe = new HealthProbe({
-      client: this.client,
-      clock,
-      random,
-      onResult: (result) => this.#onProbe(result),
-      lastContactAt: () => this.#lastContactAt,
-    })
+    for (const kind of ALL_KINDS) this.#tables.set(kind, createTable(kind, definition.name, clock))
   }
 
   get labels(): LabelSet {
@@ -153,22 +145,27 @@ export class WatchedCluster implements Cluster {
     return this.#revision
   }
 
-  /** By kind, for metrics. */
+  /** By kind, of all watch sessions together; for metrics. */
   get counters(): ReadonlyMap<Kind, FeedCounters> {
-    return new Map(this.#feeds.map((feed) => [feed.kind, feed.counters]))
+    return this.#watch ? added(this.#counters, this.#watch.counters) : this.#counters
   }
 
-  table<K extends Kind>(kind: K): TableReader<K> {
+  table<K extends Kind>(kind: K): TableReader<K> & TableWriter<K> {
     // Each kind's table was made for that kind; a Map cannot say so.
-    return this.#tables.get(kind) as unknown as TableReader<K>
+    return this.#tables.get(kind) as unknown as TableReader<K> & TableWriter<K>
   }
 
   resolve(apiVersion: string, kind: string): ReturnType<Cluster['resolve']> {
     return this.#discovery.resolve(apiVersion, kind)
   }
 
-  start(): void {
-    this.#probe.start()
+  /** Lets its tables be filled: at once, or once what is `before` it is over, which must not reject. */
+  start(feeding: Feeding, before?: Promise<void>): void {
+    const begin = () => {
+      if (!this.#released) this.#feeding = feeding(this)
+    }
+    if (before) this.#turn = before.then(begin)
+    else begin()
   }
 
   /** New labels, or another way of saying where it comes from; the connection stays. */
@@ -178,62 +175,130 @@ export class WatchedCluster implements Cluster {
     if (source !== definition.source || !sameLabels(labels, definition.labels)) this.#changed()
   }
 
+  /** Nothing fills its tables from now on; settles once whoever did has let go of the cluster. */
+  release(): Promise<void> {
+    this.#released ??= this.#release()
+    return this.#released
+  }
+
+  /** Releases it, and ends its connections. */
   async close(): Promise<void> {
-    this.#closed = true
-    this.#probe.close()
-    for (const feed of this.#feeds) feed.close()
+    await this.release()
     await this.client.close()
   }
+
+  // ── What a feeding sees ───────────────────────────────────────────────────────────────────────
+
+  watch(): WatchSession {
+    if (this.#released) return { close() {} }
+    if (this.#watch) throw new FeedingError(this.name, 'was to be watched while it is watched already')
+    const { clock, turns, random, onObjectError } = this.#options
+    const watch = new ClusterWatch({
+      cluster: this.name,
+      client: this.client,
+      table: (kind) => this.table(kind),
+      clock,
+      turns,
+      slots: this.#slots,
+      random,
+      answered: this.#health.state === 'UP',
+      lastContactAt: () => this.#lastContactAt,
+      onContact: this.#onContact,
+      onProbe: (result) => this.#onProbe(result),
+      onObjectError: (object, error) => onObjectError(this.name, object, error),
+    })
+    this.#watch = watch
+    return { close: () => this.#endWatch(watch) }
+  }
+
+  learn(health: ClusterHealth): void {
+    if (this.#released) return
+    if (this.#watch) throw new FeedingError(this.name, 'was told its health while it is watched')
+    this.#become(health, health.lastError && new Error(health.lastError.message))
+  }
+
+  onHealth(listener: (health: ClusterHealth) => void): () => void {
+    const own = (health: ClusterHealth) => listener(health)
+    this.#healthListeners.add(own)
+    return () => this.#healthListeners.delete(own)
+  }
+
+  async #release(): Promise<void> {
+    if (this.#watch) this.#endWatch(this.#watch)
+    this.#healthListeners.clear()
+    const closing = this.#feeding?.close()
+    await this.#turn
+    await closing
+  }
+
+  #endWatch(watch: ClusterWatch): void {
+    if (this.#watch !== watch) return
+    this.#counters = this.counters
+    this.#watch = undefined
+    watch.close()
+  }
+
+  // ── Health ────────────────────────────────────────────────────────────────────────────────────
 
   readonly #onContact = (): void => {
     this.#lastContactAt = this.#options.clock.now()
   }
 
-  readonly #onFailure = (failure: Failure): void => {
-    const serverError = failure.kind === 'STATUS' && failure.statusCode >= 500
-    if (failure.kind === 'TRANSPORT' || serverError || isStatus(failure, 401)) this.#probe.poke()
-  }
-
   #onProbe(result: ProbeResult): void {
-    if (this.#closed) return
     const { state, version, since } = this.#health
     const now = this.#options.clock.now()
     if (result.answered) {
-      this.#lastContactAt = now
-      const next = result.version ?? version
-      this.#health = {
+      this.#become({
         ...this.#health,
         state: 'UP',
         since: state === 'UP' ? since : now,
-        version: next,
+        version: result.version ?? version,
         latencyMs: result.latencyMs,
-      }
-      if (state !== 'UP') {
-        // It may be another version now.
-        this.#discovery.expire()
-        for (const feed of this.#feeds) feed.clusterUp()
-      }
-      if (state !== 'UP' || next !== version) this.#changed()
-      if (state !== 'UP') this.#options.onHealth(this.name, this.health, undefined)
-      return
+        lastContactAt: now,
+      })
+    } else {
+      const down = { state: 'DOWN', since: state === 'DOWN' ? since : now } as const
+      this.#become({ ...this.health, ...down, lastError: { ...result.problem, at: now } }, result.error)
     }
-    const { problem, error } = result
-    this.#health = {
-      ...this.#health,
-      state: 'DOWN',
-      since: state === 'DOWN' ? since : now,
-      lastError: { ...problem, at: now },
-    }
-    for (const feed of this.#feeds) feed.clusterDown(problem)
-    if (state === 'DOWN') return
-    this.#changed()
-    this.#options.onHealth(this.name, this.health, error)
+  }
+
+  /** `error`: why, where it is down. */
+  #become(health: ClusterHealth, error?: unknown): void {
+    const { state, version } = this.#health
+    this.#health = health
+    this.#lastContactAt = health.lastContactAt
+    const turned = health.state !== state
+    // It may be another version now.
+    if (turned && health.state === 'UP') this.#discovery.expire()
+    if (turned || health.version !== version) this.#changed()
+    if (turned) this.#options.onHealth(this.name, health, health.state === 'DOWN' ? error : undefined)
+    for (const listener of this.#healthListeners) listener(health)
   }
 
   #changed(): void {
     this.#revision++
     this.#options.onChange()
   }
+}
+
+function added(
+  before: ReadonlyMap<Kind, FeedCounters>,
+  since: ReadonlyMap<Kind, FeedCounters>,
+): ReadonlyMap<Kind, FeedCounters> {
+  return new Map(
+    Array.from(since, ([kind, now]) => {
+      const then = before.get(kind) ?? { events: 0, objectErrors: 0, syncs: 0, requests: 0 }
+      return [
+        kind,
+        {
+          events: then.events + now.events,
+          objectErrors: then.objectErrors + now.objectErrors,
+          syncs: then.syncs + now.syncs,
+          requests: then.requests + now.requests,
+        },
+      ]
+    }),
+  )
 }
 
 function sameLabels(a: LabelSet, b: LabelSet): boolean {

@@ -3,8 +3,9 @@
  * Clusters come and go as their sources say; nothing here waits for any of them, and none disturbs
  * another.
  */
-import { type Cluster, type ClusterHealth, WatchedCluster } from './cluster.ts'
+import { type Cluster, type ClusterHealth, ConnectedCluster } from './cluster.ts'
 import { type Clock, systemClock } from './clock.ts'
+import { type Feeding, watching } from './feeding.ts'
 import { Turns } from './ingest-turns.ts'
 import {
   type ClusterDefinition,
@@ -42,6 +43,8 @@ export interface FleetOptions {
   /** Closes the fleet. */
   readonly signal?: AbortSignal
   readonly limits?: FleetLimits
+  /** Who fills the tables; by default this process, which watches every cluster. */
+  readonly feeding?: Feeding
   /** In [0, 1); default `Math.random`. */
   readonly random?: () => number
   /** For the log: what is wrong with the sources, each time that any of them spoke. */
@@ -54,19 +57,21 @@ export interface FleetOptions {
 
 /** Returns at once; clusters appear as the sources name them. */
 export function createFleet(options: FleetOptions): Fleet {
-  return new WatchedFleet(options)
+  return new SourcedFleet(options)
 }
 
-class WatchedFleet implements Fleet {
+class SourcedFleet implements Fleet {
   readonly #options: FleetOptions
   readonly #source: ClusterSource
   readonly #turns: Turns
   readonly #slots: SyncSlots
-  readonly #clusters = new Map<string, WatchedCluster>()
+  readonly #clusters = new Map<string, ConnectedCluster>()
   readonly #listeners = new Set<() => void>()
   /** Clusters that were removed and are still closing. */
   readonly #closing = new Set<Promise<void>>()
-  #sorted: readonly WatchedCluster[] = []
+  /** By name: until the tables of those that were removed are filled no more. */
+  readonly #releasing = new Map<string, Promise<void>>()
+  #sorted: readonly ConnectedCluster[] = []
   #revision = 0
   #closed: Promise<void> | undefined
 
@@ -121,7 +126,7 @@ class WatchedFleet implements Fleet {
   /** Makes the clusters what the sources say now; those that stay are not touched. */
   #define(definitions: readonly ClusterDefinition[]): void {
     if (this.#closed) return
-    const added: WatchedCluster[] = []
+    const added: ConnectedCluster[] = []
     const gone = new Set(this.#clusters.keys())
     for (const definition of definitions) {
       gone.delete(definition.name)
@@ -144,14 +149,16 @@ class WatchedFleet implements Fleet {
     if (added.length === 0 && gone.size === 0) return
     this.#sorted = [...this.#clusters.values()].sort((a, b) => (a.name < b.name ? -1 : 1))
     this.#revision++
-    for (const cluster of added) cluster.start()
+    for (const cluster of added) {
+      cluster.start(this.#options.feeding ?? watching, this.#releasing.get(cluster.name))
+    }
     this.#changed()
   }
 
-  #make(definition: ClusterDefinition): WatchedCluster {
+  #make(definition: ClusterDefinition): ConnectedCluster {
     const { clock = systemClock, random = Math.random, limits = {} } = this.#options
     const { onClusterHealth, onObjectError } = this.#options
-    return new WatchedCluster(definition, {
+    return new ConnectedCluster(definition, {
       clock,
       random,
       turns: this.#turns,
@@ -163,7 +170,13 @@ class WatchedFleet implements Fleet {
     })
   }
 
-  #end(cluster: WatchedCluster): void {
+  #end(cluster: ConnectedCluster): void {
+    const { name } = cluster
+    const forget = () => {
+      if (this.#releasing.get(name) === releasing) this.#releasing.delete(name)
+    }
+    const releasing: Promise<void> = cluster.release().then(forget, forget)
+    this.#releasing.set(name, releasing)
     // A client that cannot be closed is of no use to anybody; its cluster is gone all the same.
     const closing = cluster.close().catch(() => {})
     this.#closing.add(closing)

@@ -23,6 +23,8 @@ export interface HealthProbeOptions {
   readonly random: () => number
   /** Called with each verdict; a single failure of a server that was there is checked again first. */
   readonly onResult: (result: ProbeResult) => void
+  /** Whether the server was known to answer before, so that a first failure is checked again. */
+  readonly answered: boolean
   /** Epoch milliseconds of the last byte from the server on any connection; `null`: none yet. */
   readonly lastContactAt: () => number | null
 }
@@ -39,12 +41,13 @@ export class HealthProbe {
   readonly #abort = new AbortController()
   #cancelTimer: (() => void) | undefined
   #probing = false
-  /** The last verdict; `null` before the first. */
-  #answered: boolean | null = null
+  /** The last verdict, or what was known before the first. */
+  #answered: boolean
   #failures = 0
 
   constructor(options: HealthProbeOptions) {
     this.#options = options
+    this.#answered = options.answered
   }
 
   start(): void {
@@ -53,7 +56,7 @@ export class HealthProbe {
 
   /** There is reason for doubt: probes now, unless it does already or was just about to confirm a failure. */
   poke(): void {
-    if (this.#answered === true && this.#failures === 0 && !this.#probing) this.#probe()
+    if (this.#answered && this.#failures === 0 && !this.#probing) this.#probe()
   }
 
   close(): void {
@@ -79,8 +82,7 @@ export class HealthProbe {
     const { client } = this.#options
     const { signal } = this.#abort
     // A server that has just begun answers before it knows anybody's rights; ready means that it does.
-    if (this.#answered !== true)
-      await tolerant(client.text({ path: '/readyz', timeoutMs: TIMEOUT_MS, signal }))
+    if (!this.#answered) await tolerant(client.text({ path: '/readyz', timeoutMs: TIMEOUT_MS, signal }))
     const version = await tolerant(
       client.json<{ gitVersion?: string }>({ path: '/version', timeoutMs: TIMEOUT_MS, signal }),
     )
@@ -91,13 +93,13 @@ export class HealthProbe {
     const failure = failureOfError(error)
     const { lastContactAt } = this.#options
     const timedOut = failure.kind === 'TRANSPORT' && failure.code === 'TIMEOUT'
-    if (this.#answered === true && timedOut && (lastContactAt() ?? 0) >= startedAt) {
+    if (this.#answered && timedOut && (lastContactAt() ?? 0) >= startedAt) {
       // Slow, but alive: its watches bring bytes.
       this.#probing = false
       return this.#again(EVERY_MS)
     }
     this.#failures++
-    if (this.#answered === true && !timedOut && this.#failures === 1) {
+    if (this.#answered && !timedOut && this.#failures === 1) {
       // One of several API servers behind an address went away, perhaps.
       this.#probing = false
       return this.#again(CONFIRM_MS)

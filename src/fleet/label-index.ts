@@ -38,11 +38,16 @@ export class LabelIndex<R extends Row> {
   /** Rows that the selector matches; an empty selector is the whole table's business. */
   rows(selector: LabelSelector): SortedRows<R> {
     const parts: SortedRows<R>[] = []
-    for (const labels of this.#candidates(selector)) {
+    for (const labels of this.#candidates(selector).sets) {
       if (matchesLabels(selector, labels)) parts.push(rowsOf(this.#buckets.get(labels)))
     }
     if (parts.length === 0) return NO_ROWS
     return parts.length === 1 ? parts[0]! : new MergedRows(parts)
+  }
+
+  /** How many label sets `rows` would try. */
+  cost(selector: LabelSelector): number {
+    return this.#candidates(selector).size
   }
 
   /** Distinct label sets. */
@@ -51,7 +56,7 @@ export class LabelIndex<R extends Row> {
   }
 
   /** The smallest collection of sets that surely has all matching ones. */
-  #candidates(selector: LabelSelector): Iterable<LabelSet> {
+  #candidates(selector: LabelSelector): { readonly sets: Iterable<LabelSet>; readonly size: number } {
     let best: readonly Iterable<LabelSet>[] | undefined
     let bestSize = Number.POSITIVE_INFINITY
     const offer = (sets: readonly ReadonlySet<LabelSet>[]) => {
@@ -65,7 +70,9 @@ export class LabelIndex<R extends Row> {
       if (operator === 'In') offer(valuesOf(this.#key(key), values))
       else if (operator === 'Exists') offer(Array.from(this.#key(key).values()))
     }
-    return best ? best.values().flatMap((sets) => sets) : this.#buckets.keys()
+    return best
+      ? { sets: best.values().flatMap((sets) => sets), size: bestSize }
+      : { sets: this.#buckets.keys(), size: this.#buckets.size }
   }
 
   #key(key: string): KeyIndex {

@@ -16,6 +16,12 @@ export interface Key {
   readonly name: string
 }
 
+/** How many rows may be tested; where that was too few, the last one that was is noted. */
+export interface Visits<R extends Row> {
+  left: number
+  stoppedAt: R | undefined
+}
+
 type Test<R extends Row> = (row: R) => boolean
 
 /** What of a selection an index answers. */
@@ -23,6 +29,9 @@ type Part = 'all' | 'owner' | 'index' | 'labels' | 'names'
 
 /** Seeking one namespace costs about as much as testing this many rows. */
 const SEEK_COST = 8
+
+/** Label sets that are tried for a piece. */
+const MAX_SETS = 512
 
 /** No name comes after it: names are of ASCII. */
 const LAST = '\uffff'
@@ -41,11 +50,12 @@ export class Matches<R extends Row> {
   /** Single objects that the viewer may see outside of their namespaces, in key order, tested already. */
   readonly #singles: readonly R[]
 
-  constructor({ table, scope }: ScopedTable<R>, selection: Selection<R>) {
+  /** `inPieces`: it is made for a few rows, again and again: no index is asked for that costs more than these. */
+  constructor({ table, scope }: ScopedTable<R>, selection: Selection<R>, inPieces = false) {
     this.#table = table
     this.#singles = singlesOf(table, scope, selection)
     const namespaces = namespacesOf(table, scope, selection)
-    const { base, part } = narrowest(table, selection, namespaces)
+    const { base, part } = narrowest(table, selection, namespaces, inPieces)
     this.#base = base
     this.#part = part
     // Most tables of a fleet have nothing on one node: they must cost next to nothing.
@@ -69,9 +79,12 @@ export class Matches<R extends Row> {
     return this.#base.size === 0 && this.#singles.length === 0
   }
 
-  /** In key order from the key on, itself included; all of them without one. */
-  from(key: Key | undefined, descending: boolean): Iterable<R> {
-    const ranged = this.#ranged(key, descending)
+  /**
+   * In key order from the key on, itself included; all of them without one. With `visits` it may end early:
+   * what comes after `stoppedAt` is not all of it then.
+   */
+  from(key: Key | undefined, descending: boolean, visits?: Visits<R>): Iterable<R> {
+    const ranged = this.#ranged(key, descending, visits)
     if (this.#singles.length === 0) return ranged
     const singles = new ArrayRows(this.#singles)
     return mergeSorted(
@@ -95,9 +108,9 @@ export class Matches<R extends Row> {
     return size
   }
 
-  #ranged(key: Key | undefined, descending: boolean): Iterable<R> {
+  #ranged(key: Key | undefined, descending: boolean, visits?: Visits<R>): Iterable<R> {
     const rows = this.#inRanges(key, descending)
-    return this.#residual ? filter(rows, this.#residual) : rows
+    return this.#residual ? filter(rows, this.#residual, visits) : rows
   }
 
   #inRanges(key: Key | undefined, descending: boolean): Iterable<R> {
@@ -141,8 +154,14 @@ export class Matches<R extends Row> {
   }
 }
 
-function* filter<R extends Row>(rows: Iterable<R>, test: Test<R>): Iterable<R> {
-  for (const row of rows) if (test(row)) yield row
+function* filter<R extends Row>(rows: Iterable<R>, test: Test<R>, visits?: Visits<R>): Iterable<R> {
+  for (const row of rows) {
+    if (test(row)) yield row
+    if (visits && --visits.left <= 0) {
+      visits.stoppedAt = row
+      return
+    }
+  }
 }
 
 /** Namespaces that both the selection and the scope leave and that have rows, in order; `undefined`: all. */
@@ -169,6 +188,7 @@ function narrowest<R extends Row>(
   table: TableReader<R['kind']>,
   selection: Selection<R>,
   namespaces: readonly string[] | undefined,
+  inPieces: boolean,
 ): { readonly base: SortedRows<R>; readonly part: Part } {
   const { ownerUid, index, labels, names } = selection
   let part: Part = 'all'
@@ -182,7 +202,9 @@ function narrowest<R extends Row>(
   }
   if (ownerUid !== undefined) offer(table.byOwner(ownerUid), 'owner')
   if (index) offer(indexed(table, index), 'index')
-  if (labels && !isEmptySelector(labels)) offer(table.byLabels(labels), 'labels')
+  if (labels && !isEmptySelector(labels) && !(inPieces && table.labelCost(labels) > MAX_SETS)) {
+    offer(table.byLabels(labels), 'labels')
+  }
   if (names) {
     const places = namespaces ?? Array.from(table.summary.namespaces.keys())
     if (places.length * names.length <= size) offer(named(table, places, new Set(names)), 'names')
@@ -230,9 +252,29 @@ function testsOf<R extends Row>(selection: Selection<R>, part: Part | undefined)
   return tests
 }
 
+/**
+ * The whole selection, scope aside, as a test of one row: for changes, which come one by one. `undefined`:
+ * every row passes. May be kept for as long as wanted.
+ */
+export function rowTest<R extends Row>(selection: Selection<R>): Test<R> | undefined {
+  const { namespaces, namePrefix = '', labels, ...rest } = selection
+  const tests: Test<R>[] = []
+  if (namespaces) {
+    const among = new Set(namespaces)
+    tests.push((row) => among.has(row.namespace))
+  }
+  if (namePrefix !== '') tests.push((row) => row.name.startsWith(namePrefix))
+  // Label sets come and go; whoever follows them for days must not keep them.
+  if (labels && !isEmptySelector(labels)) tests.push(labelTest(labels, new WeakMap()))
+  tests.push(...testsOf(rest, undefined))
+  return every(tests)
+}
+
 /** Tries each distinct label set once. */
-function labelTest<R extends Row>(selector: LabelSelector): Test<R> {
-  const known = new Map<LabelSet, boolean>()
+function labelTest<R extends Row>(
+  selector: LabelSelector,
+  known: Map<LabelSet, boolean> | WeakMap<LabelSet, boolean> = new Map(),
+): Test<R> {
   return (row) => {
     let matches = known.get(row.labels)
     if (matches === undefined) {

@@ -104,7 +104,7 @@ export type Phase<K extends Kind> =
       /** The watch began at `''` or `'0'`: the server invents ADDED events in no order. */
       readonly synthetic: boolean
     }
-  /** `at: null` waits for the cluster to come back. */
+  /** `at: null` waits for the cluster to come back, or to answer at all. */
   | { readonly name: 'WAITING'; readonly at: number | null; readonly next: 'BEGIN' | 'WATCH' }
 
 export interface ReflectorState<K extends Kind> {
@@ -153,21 +153,45 @@ export const GIVEN_UP_FIRST_MS = 2_000
 export const FORBIDDEN_AGAIN_MS = 60_000
 export const NOT_SERVED_AGAIN_MS = 5 * 60_000
 
-export function startReflector<K extends Kind>(config: ReflectorConfig): ReflectorState<K> {
+/** What the table is like already, filled by an earlier feed of it or by another replica. */
+export interface Inheritance {
+  /** Up to where its content is complete; `null` where it has none. */
+  readonly resourceVersion: string | null
+  /** False where it has parts of later versions: it is listed anew, since a watch would tell of them again. */
+  readonly whole: boolean
+  /** What was said with `Down` and not taken back. */
+  readonly problem: FeedProblem | null
+}
+
+/** Asks nothing before `ClusterUp`. A table with content is followed from there, without a relist. */
+export function startReflector<K extends Kind>(
+  config: ReflectorConfig,
+  { resourceVersion, whole, problem }: Inheritance = { resourceVersion: null, whole: true, problem: null },
+): ReflectorState<K> {
+  const resumable = whole && resourceVersion !== null && isMoment(resourceVersion)
   return {
     config,
-    phase: { name: 'HELD' },
-    resourceVersion: null,
-    unavailable: false,
+    phase:
+      resourceVersion === null
+        ? { name: 'HELD' }
+        : { name: 'WAITING', at: null, next: resumable ? 'WATCH' : 'BEGIN' },
+    resourceVersion,
+    // A state that is not older than ours might be older than some parts of it.
+    unavailable: !whole,
     version: 0,
     streamAfter: config.streamingLists ? 0 : Infinity,
     streamFailures: 0,
     pollUntil: 0,
     backoff: NO_FAILURES,
     renewing: false,
-    problem: null,
+    problem,
     clusterDown: false,
   }
+}
+
+/** Whether it names one state of the server, rather than any or the most recent one. */
+export function isMoment(resourceVersion: string): boolean {
+  return resourceVersion !== '' && resourceVersion !== '0'
 }
 
 /** The epoch milliseconds at which a `Wake` has something to do; `null`: never, as things stand. */

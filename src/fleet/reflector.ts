@@ -16,6 +16,8 @@
  *                     └───────▶ WAITING ◀─────┘            │
  *                                  └───────────────────────┘
  *
+ * A table that another has filled before begins WAITING instead of HELD, and so with a watch.
+ *
  * Invariants: at most one request is under way; a table's content is only ever replaced as a whole
  * (`Init … InitDone`); the resourceVersion advances only past what has been handed on, so a resume never
  * leaves a gap; every failure ends in a request, a wait with an end, or a wait for the cluster.
@@ -27,7 +29,7 @@
  */
 import type { Kind, Rows } from '../kubernetes/rows.ts'
 import { delayMs, failed, isTroubled, NO_FAILURES } from './backoff.ts'
-import type { FeedProblem } from './feed.ts'
+import type { FeedProblem, Step } from './feed.ts'
 import {
   aborting,
   asked,
@@ -41,6 +43,7 @@ import {
   GIVEN_UP_FIRST_MS,
   IDLE_MS,
   type Input,
+  isMoment,
   type Moment,
   NOT_SERVED_AGAIN_MS,
   notSilent,
@@ -236,7 +239,7 @@ function watch<K extends Kind>(state: ReflectorState<K>, moment: Moment): Result
       phase: {
         name: 'WATCHING',
         stream: asked(timeoutSeconds, moment),
-        synthetic: from === '' || from === '0',
+        synthetic: !isMoment(from),
       },
     },
     [
@@ -290,9 +293,7 @@ function onEvent<K extends Kind>(
       resourceVersion: synthetic || resourceVersion === '' ? state.resourceVersion : resourceVersion,
       phase: { ...phase, synthetic, stream: heard(phase.stream, now) },
     }
-    const outputs: readonly Output<K>[] = row
-      ? [step<K>(event === 'DELETED' ? { type: 'Delete', row } : { type: 'Apply', row })]
-      : NOTHING
+    const outputs: readonly Output<K>[] = row ? [step(stepOf(event, row, synthetic))] : NOTHING
     return state.problem === null || state.clusterDown ? [next, outputs] : sayUp([next, outputs], true)
   }
   if (phase.name === 'STREAMING') {
@@ -307,6 +308,15 @@ function onEvent<K extends Kind>(
     return [{ ...state, phase: { ...phase, stream, deleted: others } }, [step({ type: 'InitApply', row })]]
   }
   return [state, NOTHING]
+}
+
+function stepOf<K extends Kind>(
+  event: 'ADDED' | 'MODIFIED' | 'DELETED',
+  row: Rows[K],
+  synthetic: boolean,
+): Step<K> {
+  if (event === 'DELETED') return { type: 'Delete', row }
+  return synthetic ? { type: 'Apply', row, partial: true } : { type: 'Apply', row }
 }
 
 function onBookmark<K extends Kind>(
@@ -334,8 +344,12 @@ function onBookmark<K extends Kind>(
     resourceVersion,
   )
   if (phase.deleted.length === 0) return [next, outputs]
-  const deletes = phase.deleted.map((row) => step<K>({ type: 'Delete', row }))
-  return [next, [...outputs, ...deletes, step({ type: 'Bookmark', resourceVersion })]]
+  // What they say of themselves is of before the content: the table has come further.
+  const last = phase.deleted.length - 1
+  const deletes = phase.deleted.map((row, index) =>
+    step<K>({ type: 'Delete', row, resourceVersion, partial: index < last }),
+  )
+  return [next, [...outputs, ...deletes]]
 }
 
 /** The server ended a watch. It does so all the time; only a watch that gave nothing is suspicious. */

@@ -10,8 +10,9 @@
  */
 import type { Kind, LabelSelector, Row, Rows } from '../kubernetes/rows.ts'
 import { isEmptySelector } from '../kubernetes/label-selector.ts'
+import { compareResourceVersions } from '../kubernetes/resource-version.ts'
 import type { Clock } from './clock.ts'
-import type { FeedProblem, Step } from './feed.ts'
+import type { FeedProblem, Progress, Step } from './feed.ts'
 import { indexesOf, ownerValues } from './indexes.ts'
 import { LabelIndex } from './label-index.ts'
 import { RowIndex } from './row-index.ts'
@@ -27,6 +28,8 @@ export function createTable<K extends Kind>(
 ): TableReader<K> & TableWriter<K> {
   return new Table(kind, cluster, clock)
 }
+
+type StepOf<T extends Step['type']> = Extract<Step, { readonly type: T }>
 
 /** Rows with everything that is looked up in them. */
 class Content<K extends Kind> {
@@ -80,8 +83,11 @@ class Table<K extends Kind> implements TableReader<K>, TableWriter<K> {
   /** Of a list, or of a stream of the initial state, that is not complete yet. */
   #incoming: Content<K> | undefined
   #revision = 0
+  #whole = true
   #status: TableStatus
   readonly #listeners = new Set<(change: Change<K>) => void>()
+  readonly #statusListeners = new Set<(status: TableStatus, previous: TableStatus) => void>()
+  readonly #relistListeners = new Set<(from: string, to: string) => void>()
 
   constructor(kind: K, cluster: string, clock: Pick<Clock, 'now'>) {
     this.kind = kind
@@ -105,6 +111,10 @@ class Table<K extends Kind> implements TableReader<K>, TableWriter<K> {
     const status = this.#status
     // Current means: as of this moment.
     return status.state === 'CURRENT' ? { ...status, asOf: this.#clock.now() } : status
+  }
+
+  get whole(): boolean {
+    return this.#whole
   }
 
   get size(): number {
@@ -142,11 +152,27 @@ class Table<K extends Kind> implements TableReader<K>, TableWriter<K> {
     return namespace === undefined ? rows : new NamespaceRows(rows, namespace)
   }
 
+  labelCost(selector: LabelSelector): number {
+    return this.#content.labels.cost(selector)
+  }
+
   onChange(listener: (change: Change<K>) => void): () => void {
     // A wrapper of its own: one function may listen twice, and each ends for itself.
     const own = (change: Change<K>) => listener(change)
     this.#listeners.add(own)
     return () => this.#listeners.delete(own)
+  }
+
+  onStatus(listener: (status: TableStatus, previous: TableStatus) => void): () => void {
+    const own = (status: TableStatus, previous: TableStatus) => listener(status, previous)
+    this.#statusListeners.add(own)
+    return () => this.#statusListeners.delete(own)
+  }
+
+  onRelist(listener: (from: string, to: string) => void): () => void {
+    const own = (from: string, to: string) => listener(from, to)
+    this.#relistListeners.add(own)
+    return () => this.#relistListeners.delete(own)
   }
 
   apply(step: Step<K>): void {
@@ -160,15 +186,21 @@ class Table<K extends Kind> implements TableReader<K>, TableWriter<K> {
         return
       case 'InitDone':
         if (!this.#incoming) throw new FeedGrammarError(this.kind, step.type)
-        this.#swap(this.#incoming, step.resourceVersion)
+        this.#swap(this.#incoming, step)
+        return
+      case 'Cancel':
+        this.#incoming = undefined
         return
       case 'Apply':
-        this.#reach(step.row.resourceVersion)
-        if (!this.#known(step.row)) this.#announce(this.#content.set(step.row), step.row)
+        this.#progress(step)
+        if (!this.#isOld(step.row)) this.#announce(this.#content.set(step.row), step.row, progressOf(step))
         return
       case 'Delete':
-        this.#reach(step.row.resourceVersion)
-        this.#remove(step.row)
+        this.#progress(step)
+        this.#remove(step.row, progressOf(step))
+        return
+      case 'Relist':
+        if (this.#synced) this.#relisted(step.from, step.to)
         return
       case 'Bookmark':
         this.#reach(step.resourceVersion)
@@ -177,7 +209,7 @@ class Table<K extends Kind> implements TableReader<K>, TableWriter<K> {
         this.#down(step.problem)
         return
       case 'Up':
-        this.#become(this.#synced ? 'CURRENT' : 'SYNCING', null)
+        this.#become(this.#synced ? 'CURRENT' : 'SYNCING', null)()
         return
       default:
         step satisfies never
@@ -190,63 +222,108 @@ class Table<K extends Kind> implements TableReader<K>, TableWriter<K> {
     return known && known.uid === row.uid && known.resourceVersion === row.resourceVersion ? known : undefined
   }
 
-  #remove(row: Rows[K]): void {
+  /** Whether the visible row is this one, or a later state of the object. */
+  #isOld(row: Rows[K]): boolean {
+    const known = this.get(row.namespace, row.name)
+    if (known?.uid !== row.uid) return false
+    // A watch that goes on from before the changes of a relist that was told in part tells some of them again.
+    return (compareResourceVersions(row.resourceVersion, known.resourceVersion) ?? 1) <= 0
+  }
+
+  #remove(row: Rows[K], progress: Required<Progress>): void {
     const previous = this.get(row.namespace, row.name)
     // A late delete of an object that was made anew since: the new one stays.
     if (!previous || previous.uid !== row.uid) return
     this.#content.delete(previous)
     this.#revision++
-    this.#emit({ type: 'DELETED', row, previous })
+    this.#emit({ type: 'DELETED', row, previous, ...progress })
   }
 
-  #swap(incoming: Content<K>, resourceVersion: string): void {
+  #swap(incoming: Content<K>, { resourceVersion, partial, stale }: StepOf<'InitDone'>): void {
     const before = this.#content
+    const first = !this.#synced
     this.#content = incoming
     this.#incoming = undefined
-    this.#reach(resourceVersion)
-    this.#become('CURRENT', null)
-    for (const [previous, row] of differences(before.rows, incoming.rows)) {
-      if (row) this.#announce(previous, row)
-      else if (previous) {
-        this.#revision++
-        this.#emit({ type: 'DELETED', row: previous, previous })
-      }
+    const told = stale ? this.#become('STALE', stale.problem, stale.asOf) : this.#become('CURRENT', null)
+    this.#whole = partial !== true
+    // Of the first content there is nobody who could have known less.
+    if (!first) {
+      this.#relisted(this.#status.resourceVersion ?? '', resourceVersion)
+      this.#tell(before, incoming, resourceVersion)
     }
+    this.#reach(resourceVersion)
+    this.#whole = partial !== true
+    told()
   }
 
-  #announce(previous: Rows[K] | undefined, row: Rows[K]): void {
+  #relisted(from: string, to: string): void {
+    for (const listener of this.#relistListeners) listener(from, to)
+  }
+
+  /** The differences; the last of them completes the resourceVersion. */
+  #tell(before: Content<K>, after: Content<K>, resourceVersion: string): void {
+    let waiting: readonly [Rows[K] | undefined, Rows[K] | undefined] | undefined
+    const tell = (partial: boolean) => {
+      const [previous, row] = waiting!
+      if (row) return this.#announce(previous, row, { resourceVersion, partial })
+      this.#revision++
+      this.#emit({ type: 'DELETED', row: previous!, previous: previous!, resourceVersion, partial })
+    }
+    for (const difference of differences(before.rows, after.rows)) {
+      if (waiting) tell(true)
+      waiting = difference
+    }
+    if (!waiting) return
+    this.#reach(resourceVersion)
+    tell(false)
+  }
+
+  #announce(previous: Rows[K] | undefined, row: Rows[K], progress: Required<Progress>): void {
     this.#revision++
     if (previous && previous.uid === row.uid) {
-      this.#emit({ type: 'MODIFIED', row, previous })
+      this.#emit({ type: 'MODIFIED', row, previous, ...progress })
       return
     }
     // Deleted and made anew between two events: two objects, so two changes.
-    if (previous) this.#emit({ type: 'DELETED', row: previous, previous })
-    this.#emit({ type: 'ADDED', row, previous: null })
+    if (previous) this.#emit({ type: 'DELETED', row: previous, previous, ...progress, partial: true })
+    this.#emit({ type: 'ADDED', row, previous: null, ...progress })
+  }
+
+  #progress(step: Progress & { readonly row: Rows[K] }): void {
+    const { resourceVersion, partial } = progressOf(step)
+    if (partial) this.#whole = false
+    else this.#reach(resourceVersion)
   }
 
   #reach(resourceVersion: string): void {
+    this.#whole = true
     this.#status = { ...this.#status, resourceVersion }
   }
 
   #down(problem: FeedProblem): void {
     // What follows begins with an Init; until then, perhaps for days, half a list would lie in memory.
     this.#incoming = undefined
-    this.#become(this.#synced ? 'STALE' : 'FAILED', problem)
+    this.#become(this.#synced ? 'STALE' : 'FAILED', problem)()
   }
 
-  #become(state: TableStatus['state'], problem: FeedProblem | null): void {
-    const { state: before, since, asOf, problem: known, resourceVersion } = this.#status
+  /** Returns what tells the listeners of it. `completeAt`: if it is not what this table has seen itself. */
+  #become(state: TableStatus['state'], problem: FeedProblem | null, completeAt?: number): () => void {
+    const previous = this.#status
+    const { state: before, since, asOf, problem: known, resourceVersion } = previous
     const now = this.#clock.now()
     this.#status = {
       state,
       since: state === before ? since : now,
-      asOf: state === 'CURRENT' || before === 'CURRENT' ? now : asOf,
+      asOf: completeAt ?? (state === 'CURRENT' || before === 'CURRENT' ? now : asOf),
       problem,
       resourceVersion,
     }
     const sameProblem = problem?.code === known?.code && problem?.message === known?.message
-    if (state !== before || !sameProblem) this.#revision++
+    if (state === before && sameProblem) return () => {}
+    this.#revision++
+    return () => {
+      for (const listener of this.#statusListeners) listener(this.status, previous)
+    }
   }
 
   /** Whether there has ever been a complete content. */
@@ -257,6 +334,10 @@ class Table<K extends Kind> implements TableReader<K>, TableWriter<K> {
   #emit(change: Change<K>): void {
     for (const listener of this.#listeners) listener(change)
   }
+}
+
+function progressOf({ row, resourceVersion, partial }: Progress & { readonly row: Row }): Required<Progress> {
+  return { resourceVersion: resourceVersion ?? row.resourceVersion, partial: partial ?? false }
 }
 
 /** Of two contents, in key order: `[before, after]` of each key whose row is not the same. */

@@ -28,6 +28,13 @@ export interface Change<K extends Kind = Kind> {
   readonly type: 'ADDED' | 'MODIFIED' | 'DELETED'
   readonly row: Rows[K]
   readonly previous: Rows[K] | null
+  /** Where the table stands after this change; see `Progress`. Non-decreasing while the table is followed. */
+  readonly resourceVersion: string
+  /**
+   * Other changes of the same resourceVersion follow, at once or soon: the table is not complete up to it
+   * before the one that is not partial.
+   */
+  readonly partial: boolean
 }
 
 /**
@@ -48,6 +55,11 @@ export interface TableReader<K extends Kind = Kind> {
   /** Increases with each change that a reader could see, of rows, of `status.state` or of `status.problem`. */
   readonly revision: number
   readonly status: TableStatus
+  /**
+   * False while the content has parts of a later version than `status.resourceVersion` (partial changes): it
+   * is of no one moment, and cannot be followed from there.
+   */
+  readonly whole: boolean
   readonly size: number
   get(namespace: string, name: string): Rows[K] | undefined
   getByUid(uid: string): Rows[K] | undefined
@@ -59,10 +71,23 @@ export interface TableReader<K extends Kind = Kind> {
   byIndex(index: IndexName, value: string): SortedRows<Rows[K]>
   /** Rows that a label selector matches; costs by distinct label sets, not by rows. */
   byLabels(selector: LabelSelector, namespace?: string): SortedRows<Rows[K]>
+  /** How many distinct label sets `byLabels` has to try each time. */
+  labelCost(selector: LabelSelector): number
   /** Counters kept up to date with each change. */
   readonly summary: TableSummary
-  /** Every visible change, after it happened, synchronously. A relist yields its differences. */
+  /**
+   * Every visible change, after it happened, synchronously. A relist yields its differences, while all of
+   * it is visible already. The first content yields none: `onStatus` tells of it.
+   */
   onChange(listener: (change: Change<K>) => void): () => void
+  /**
+   * When the whole content was read again, here or where it comes from: before the differences are told, if
+   * there are any. The table was at `from`; the differences bring nobody on who had been somewhere between there and where it is then.
+   * The first content is not told.
+   */
+  onRelist(listener: (from: string, to: string) => void): () => void
+  /** After each change of `status.state` or `status.problem`, and after the differences that came with it. */
+  onStatus(listener: (status: TableStatus, previous: TableStatus) => void): () => void
 }
 
 /**

@@ -19,7 +19,7 @@ import { reflect } from './reflector.ts'
 import { type Failure, failureOfError, failureOfStatus } from './reflector-failure.ts'
 import { deadline, type Input, type Output, type ReflectorState, startReflector } from './reflector-state.ts'
 import type { SyncSlot, SyncSlots } from './sync-slots.ts'
-import type { TableWriter } from './table.ts'
+import type { TableReader, TableWriter } from './table.ts'
 
 export interface WatchFeedOptions<K extends Kind> {
   readonly kind: K
@@ -27,10 +27,11 @@ export interface WatchFeedOptions<K extends Kind> {
   readonly cluster: string
   readonly client: ApiClient
   readonly project: Projection<K>
-  readonly table: TableWriter<K>
+  /** Where it has content, that is gone on from. */
+  readonly table: Pick<TableReader<K>, 'status' | 'whole'> & TableWriter<K>
   readonly clock: Clock
   readonly turns: Turns
-  readonly slots: SyncSlots
+  readonly slots: Pick<SyncSlots, 'request'>
   /** In [0, 1); default `Math.random`. */
   readonly random?: () => number
   /** Bytes came from the API server. */
@@ -100,15 +101,19 @@ export class WatchFeed<K extends Kind> {
   #requests = 0
 
   constructor(options: WatchFeedOptions<K>) {
-    const { kind, random = Math.random } = options
+    const { kind, table, random = Math.random } = options
+    const { asOf, resourceVersion, problem } = table.status
     this.kind = kind
     this.#options = options
     this.#random = random
-    this.#state = startReflector({
-      resource: KINDS[kind].resource,
-      versions: KINDS[kind].versions.length,
-      streamingLists: true,
-    })
+    this.#state = startReflector(
+      {
+        resource: KINDS[kind].resource,
+        versions: KINDS[kind].versions.length,
+        streamingLists: true,
+      },
+      { resourceVersion: asOf === null ? null : resourceVersion, whole: table.whole, problem },
+    )
   }
 
   get counters(): FeedCounters {
@@ -130,9 +135,11 @@ export class WatchFeed<K extends Kind> {
     this.#put({ type: 'ClusterDown', problem })
   }
 
-  /** Ends its request and its timer. The table keeps its rows. */
+  /** Ends its request and its timer. The table stays as it is, but for a content that is not whole yet. */
   close(): void {
+    if (this.#closed) return
     this.#closed = true
+    this.#options.table.apply({ type: 'Cancel' })
     this.#end()
     this.#giveSlotBack()
     this.#timer?.cancel()

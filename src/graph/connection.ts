@@ -78,6 +78,11 @@ export class RowConnection<R extends Row> implements Connection<R> {
   get coverage(): readonly Coverage[] {
     return this.#fleet.coverage(this.#kinds, this.#clusters)
   }
+
+  /** Where the tables stood that it was read from: a valid `after` of a subscription. */
+  get cursor(): string | null {
+    return this.#fleet.position(this.#kinds, this.#clusters)
+  }
 }
 
 class RowEdge<R extends Row> implements Edge<R> {
@@ -119,6 +124,8 @@ export interface ConnectionOptions {
   /** Whether it can say how many there are on all pages. */
   readonly total?: boolean
   readonly coverage?: string
+  /** Whether it has a `cursor` to subscribe after; its value is a `RowConnection`. */
+  readonly position?: boolean
 }
 
 /** The types `<name>Connection` and `<name>Edge`. `C` is the value behind the connection. */
@@ -126,7 +133,7 @@ export function connectionType<T, C extends Omit<Connection<T>, 'totalCount'> = 
   name: string,
   node: RowRef<T & Row> | ObjectRef<Types, T>,
   plural: string,
-  { total = true, coverage = COVERAGE }: ConnectionOptions = {},
+  { total = true, coverage = COVERAGE, position = false }: ConnectionOptions = {},
 ): ObjectRef<Types, C> {
   const type = node as ObjectRef<Types, T>
   const edge = builder.objectRef<Edge<T>>(`${name}Edge`).implement({
@@ -155,6 +162,13 @@ export function connectionType<T, C extends Omit<Connection<T>, 'totalCount'> = 
         }),
       }),
       coverage: t.expose('coverage', { type: [CoverageRef], description: coverage }),
+      ...(position && {
+        cursor: t.string({
+          nullable: true,
+          description: CURSOR,
+          resolve: (connection) => (connection as Connection<T> & { readonly cursor: string | null }).cursor,
+        }),
+      }),
     }),
   })
   return connection as unknown as ObjectRef<Types, C>
@@ -162,6 +176,9 @@ export function connectionType<T, C extends Omit<Connection<T>, 'totalCount'> = 
 
 const COVERAGE =
   'How complete and how fresh this list is: one entry for each cluster that was asked, in order of their names. A cluster that is not CURRENT may have more than is shown here.'
+
+const CURSOR =
+  'How fresh this list is: give it as `after` to a subscription with the same filter, and it tells every change since this answer, none missed and none twice, whichever replica of the gateway it reaches. Of several pages take that of the first. A cluster that was still being read is told whole. Null where there is nothing to go on from: subscribe with `snapshot` then. It is no place in the list: for pages there are the cursors of `edges` and `pageInfo`.'
 
 export interface WindowArguments {
   readonly first?: number | null | undefined

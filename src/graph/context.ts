@@ -3,6 +3,7 @@
  * around it: no raw fleet, no client of a cluster.
  */
 import type { AuthorizedFleet, User } from '../access/authorized-fleet.ts'
+import { systemClock, type Clock } from '../fleet/clock.ts'
 import { createLoaders, type Loaders } from './loaders.ts'
 
 export interface GraphContext {
@@ -10,11 +11,18 @@ export interface GraphContext {
   readonly fleet: AuthorizedFleet
   /** Batched round trips to clusters, kept for this request only. */
   readonly loaders: Loaders
-  /** Ends the live reads of the request. */
+  /** Of subscriptions that wait for a time. */
+  readonly clock: Clock
+  /** Ends the live reads of the request, and its subscription. */
   readonly signal?: AbortSignal
 }
 
 /** `fleet` is the request's own: what was read and what it cost are counted in it. */
-export function createContext(fleet: AuthorizedFleet, signal?: AbortSignal): GraphContext {
-  return { user: fleet.user, fleet, loaders: createLoaders(fleet, signal), ...(signal && { signal }) }
+export function createContext(
+  fleet: AuthorizedFleet,
+  signal?: AbortSignal,
+  clock: Clock = systemClock,
+): GraphContext {
+  const loaders = createLoaders(fleet, signal)
+  return { user: fleet.user, fleet, loaders, clock, ...(signal && { signal }) }
 }

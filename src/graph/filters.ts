@@ -271,23 +271,41 @@ export function labelSelectorOf(text: string, argument: string): LabelSelector {
 /** The clusters that a filter chooses, in order of their names. Throws BAD_USER_INPUT. */
 export function clustersOf(
   filter: ClusterFilter | null | undefined,
-  { fleet }: GraphContext,
+  context: GraphContext,
   path = 'filter',
 ): readonly Cluster[] {
+  requireKnownClusters(filter, context, path)
+  const all = context.fleet.clusters()
+  return filter ? all.filter(clusterTest(filter, path)) : all
+}
+
+/** Throws BAD_USER_INPUT for a name that no cluster has. */
+export function requireKnownClusters(
+  filter: ClusterFilter | null | undefined,
+  { fleet }: GraphContext,
+  path = 'filter',
+): void {
+  if (!filter?.clusters) return
   const all = fleet.clusters()
-  if (!filter) return all
-  const { clusters: names, clusterSelector } = filter
-  if (names) {
-    const known = new Set(all.map((cluster) => cluster.name))
-    const unknown = names.find((name) => !known.has(name))
-    if (unknown !== undefined) throw unknownCluster(unknown, all, `${path}.clusters`)
-  }
+  const known = new Set(all.map((cluster) => cluster.name))
+  const unknown = filter.clusters.find((name) => !known.has(name))
+  if (unknown !== undefined) throw unknownCluster(unknown, all, `${path}.clusters`)
+}
+
+/**
+ * Which clusters a filter chooses, also of those that join later; a name that no cluster has chooses
+ * none. Throws BAD_USER_INPUT for a selector that is none.
+ */
+export function clusterTest(
+  filter: ClusterFilter | null | undefined,
+  path = 'filter',
+): (cluster: Cluster) => boolean {
+  const { clusters, clusterSelector } = filter ?? {}
+  const names = clusters && new Set(clusters)
   const selector =
     clusterSelector == null ? undefined : labelSelectorOf(clusterSelector, `${path}.clusterSelector`)
-  return all.filter(
-    (cluster) =>
-      (!names || names.includes(cluster.name)) && (!selector || matchesLabels(selector, cluster.labels)),
-  )
+  return (cluster) =>
+    (!names || names.has(cluster.name)) && (!selector || matchesLabels(selector, cluster.labels))
 }
 
 /** How many known names an error tells. */

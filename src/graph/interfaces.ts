@@ -5,13 +5,14 @@
 import type { Cluster } from '../fleet/fleet.ts'
 import type { EventRow, Row, WorkloadRow } from '../kubernetes/rows.ts'
 import { builder } from './builder.ts'
+import { clusterOfRow } from './changes.ts'
 import { ContainerSpecRef, VolumeRef, volumesOf } from './containers.ts'
 import { KindEnum, RolloutStatus } from './enums.ts'
 import { indexed, inNamespaces, where, type Condition } from './filters.ts'
 import { eventList } from './kinds/event.ts'
 import { podList } from './kinds/pod.ts'
 import { listField } from './list.ts'
-import { ManifestRef } from './live.ts'
+import { ManifestRef, READ_LIVE } from './live.ts'
 import {
   AnnotationRef,
   ConditionRef,
@@ -62,7 +63,7 @@ KubernetesObject.implement({
     cluster: t.field({
       type: ClusterRef,
       description: 'The cluster it is in.',
-      resolve: (row, _arguments, { fleet }) => fleet.cluster(row.cluster)!,
+      resolve: (row, _arguments, { fleet }) => clusterOfRow(row, fleet),
     }),
     resourceVersion: t.exposeString('resourceVersion', {
       description: 'Version of the object, to be compared for equality only.',
@@ -111,12 +112,14 @@ KubernetesObject.implement({
     ),
     manifest: t.field({
       type: ManifestRef,
+      extensions: READ_LIVE,
       description:
         'The whole object, read from its API server now. Loads of one request are made once per object and at most eight at a time per cluster. A cluster that does not answer is said in `error`, never as an error of the answer.',
       resolve: (row, _arguments, { loaders }) => loaders.manifest.load(row.id),
     }),
     annotations: t.field({
       type: [AnnotationRef],
+      extensions: READ_LIVE,
       nullable: true,
       description:
         'Annotations in order of their keys, read from the API server now together with `manifest`; null where that failed: `manifest { error }` says why.',

@@ -39,6 +39,7 @@ export interface List<R extends Row = Row> {
   /** More than one for an interface. */
   readonly kinds: readonly R['kind'][]
   readonly namespaced: boolean
+  readonly node: RowRef<R>
   readonly connection: ObjectRef<Types, Connection<R>>
   readonly filter: InputObjectRef<Types, CommonFilter>
   readonly order: InputObjectRef<Types, OrderInput>
@@ -77,7 +78,8 @@ export function defineList<R extends Row, Fields extends InputFieldMap>(
     plural,
     kinds,
     namespaced,
-    connection: connectionType<R>(name, options.node, plural),
+    node: options.node,
+    connection: connectionType<R>(name, options.node, plural, { position: true }),
     filter: builder.inputType(`${name}Filter`, {
       description: `Which of ${plural}. All that is given has to hold; what is absent or null accepts everything.`,
       fields: (t) => ({ ...commonFields(t, namespaced), ...options.filter(t) }),

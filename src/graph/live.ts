@@ -7,6 +7,12 @@ import { LIVE_ERROR_CODES, type LiveError } from './errors.ts'
 import { AnnotationRef, keyValues } from './metadata.ts'
 import { yamlOf, type Manifest } from './manifest.ts'
 
+/**
+ * Marks a field that waits for an API server, as the user, for whoever asked: an event that selects one is
+ * not made once for all who follow the same.
+ */
+export const READ_LIVE = { live: true } as const
+
 const LiveErrorCodeEnum = builder.enumType('LiveErrorCode', {
   description: 'Why a live read of a cluster gave nothing.',
   values: Object.fromEntries(
@@ -14,7 +20,7 @@ const LiveErrorCodeEnum = builder.enumType('LiveErrorCode', {
   ),
 })
 
-const LiveErrorRef = builder.objectRef<LiveError>('LiveError').implement({
+export const LiveErrorRef = builder.objectRef<LiveError>('LiveError').implement({
   description: 'Why a live read of a cluster gave nothing.',
   fields: (t) => ({
     code: t.field({

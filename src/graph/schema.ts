@@ -32,10 +32,18 @@ import './kinds/horizontal-pod-autoscaler.ts'
 import './kinds/resource-quota.ts'
 import './kinds/namespace.ts'
 import './kinds/event.ts'
+import './object-changes.ts'
+import './kinds/pod-log.ts'
+import './kinds/rollout.ts'
 
 builder.queryType({
   description:
     'Everything that can be read. Lists are answered from memory, kept fresh by watches; what a list could not cover is said in its `coverage`.',
+})
+
+builder.subscriptionType({
+  description:
+    'Everything that can be followed, over WebSocket (graphql-ws) or Server-Sent Events. The same filters as the lists, the same rights, checked with every event.',
 })
 
 let schema: GraphQLSchema | undefined

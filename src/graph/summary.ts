@@ -8,10 +8,17 @@ import type { NamespaceSummary } from '../fleet/summary.ts'
 import { ALL_KINDS, KINDS } from '../kubernetes/kinds.ts'
 import type { Kind } from '../kubernetes/rows.ts'
 import { builder } from './builder.ts'
+import { within } from './changes.ts'
 import { CoverageRef } from './coverage.ts'
 import { KindEnum } from './enums.ts'
 import { badUserInput } from './errors.ts'
-import { clusterFields, clustersOf, type ClusterFilter } from './filters.ts'
+import {
+  clusterFields,
+  clustersOf,
+  clusterTest,
+  requireKnownClusters,
+  type ClusterFilter,
+} from './filters.ts'
 import { total } from './quantities.ts'
 import { ClusterRef, KIND_REFS } from './refs.ts'
 import { clustersOfRow } from './relations.ts'
@@ -296,18 +303,50 @@ SummaryRef.implement({
   }),
 })
 
+const DEFAULT_INTERVAL_MS = 1_000
+const MIN_INTERVAL_MS = 100
+const MAX_INTERVAL_MS = 3_600_000
+
+builder.subscriptionField('summaryChanges', (t) =>
+  t.field({
+    type: SummaryRef,
+    description:
+      'What there is in the fleet, counted: first as it is, and anew after changes, put together. A cluster that leaves the fleet is counted no more; one that joins it is, where the filter takes it in.',
+    args: {
+      filter: t.arg({ type: FleetFilter, description: 'Which part of the fleet; absent: all.' }),
+      interval: t.arg.int({
+        defaultValue: DEFAULT_INTERVAL_MS,
+        description: `Send at most once in so many milliseconds: ${MIN_INTERVAL_MS} to ${MAX_INTERVAL_MS}.`,
+      }),
+    },
+    subscribe: (_root, { filter, interval }, context) => {
+      requireKnownClusters(filter, context)
+      const request = {
+        type: 'recomputed' as const,
+        kinds: ALL_KINDS,
+        clusters: clusterTest(filter),
+        intervalMs: within('interval', interval ?? DEFAULT_INTERVAL_MS, MIN_INTERVAL_MS, MAX_INTERVAL_MS),
+      }
+      return context.fleet.follow(request, { snapshot: false }, context.signal)
+    },
+    resolve: (_event, { filter }, { fleet }) =>
+      extentOf(fleet.clusters().filter(clusterTest(filter)), filter),
+  }),
+)
+
 builder.queryField('summary', (t) =>
   t.field({
     type: SummaryRef,
     description: 'What there is in the fleet, counted.',
     args: { filter: t.arg({ type: FleetFilter, description: 'Which part of the fleet; absent: all.' }) },
-    resolve: (_root, { filter }, context) => ({
-      clusters: clustersOf(filter, context),
-      // Each once: what is named twice would be counted twice.
-      ...(filter?.namespaces && { namespaces: [...new Set(filter.namespaces)] }),
-    }),
+    resolve: (_root, { filter }, context) => extentOf(clustersOf(filter, context), filter),
   }),
 )
+
+function extentOf(clusters: readonly Cluster[], filter: FleetFilterInput | null | undefined): Extent {
+  // Each once: what is named twice would be counted twice.
+  return { clusters, ...(filter?.namespaces && { namespaces: [...new Set(filter.namespaces)] }) }
+}
 
 builder.objectField(ClusterRef, 'summary', (t) =>
   t.field({

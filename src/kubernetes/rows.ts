@@ -66,7 +66,7 @@ export interface RowMeta {
   /** `''` for objects without a namespace. */
   readonly namespace: string
   readonly name: string
-  /** Opaque; never ordered or compared but for equality. */
+  /** Opaque; ordered by nothing but `compareResourceVersions`. */
   readonly resourceVersion: string
   readonly generation: number
   readonly creationTimestamp: Seconds

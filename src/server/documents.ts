@@ -5,6 +5,7 @@
 import {
   GraphQLError,
   Kind,
+  OperationTypeNode,
   parse,
   validate,
   type DocumentNode,
@@ -16,6 +17,7 @@ import { BoundedCache, type CacheBounds } from './bounded-cache.ts'
 import { conditionVariables, ineligible } from './compiled-query.ts'
 import { costOf } from './cost.ts'
 import { checkLimits, tooMuch, type Limits } from './limits.ts'
+import { readsLive, startVariables } from './subscription.ts'
 
 export interface Operation {
   /** Unique in the process: a part of the keys of other caches. */
@@ -27,6 +29,10 @@ export interface Operation {
   /** Variables of `@skip` and `@include`. */
   readonly conditions: readonly string[]
   readonly cost: (variables: Readonly<Record<string, unknown>>, most: number) => number
+  /** Variables that say no more than where a subscriber begins; of a subscription. */
+  readonly startVariables: ReadonlySet<string>
+  /** It selects something that is read from an API server; of a subscription. */
+  readonly readsLive: boolean
   /** How often it was executed by graphql-js. */
   uses: number
   /** Nothing speaks against compiled code so far. */
@@ -106,6 +112,7 @@ export class Documents {
     }
     const operations = document.definitions.flatMap((node): Operation[] => {
       if (node.kind !== Kind.OPERATION_DEFINITION) return []
+      const subscribes = node.operation === OperationTypeNode.SUBSCRIPTION
       return [
         {
           id: ++this.#ids,
@@ -115,6 +122,8 @@ export class Documents {
           variableNames: (node.variableDefinitions ?? []).map(({ variable }) => variable.name.value).sort(),
           conditions: conditionVariables(fragments, node),
           cost: costOf(this.#schema, fragments, node),
+          startVariables: subscribes ? startVariables(fragments, node) : new Set(),
+          readsLive: subscribes && readsLive(this.#schema, fragments, node),
           uses: 0,
           compilable: ineligible(this.#schema, fragments, node) === undefined,
         },

@@ -3,16 +3,20 @@
  * from memory needs none of the latter, so the signal, the timer and the listener are only made for
  * requests that wait.
  */
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { EventEmitter } from 'node:events'
+import type { IncomingMessage } from 'node:http'
 import type { User } from '../access/authorized-fleet.ts'
 import type { Clock } from '../fleet/clock.ts'
 import { RequestAborted } from './answer-errors.ts'
 import type { Asker, ExecutionContext } from './execution.ts'
 
 /** What a request shows of who sent it. */
-interface Credentials {
+export interface Credentials {
+  /** Of the request, or of the one that became a WebSocket. */
   readonly headers: IncomingMessage['headers']
   readonly remoteAddress: string | undefined
+  /** What a WebSocket's `connection_init` brought: browsers cannot set headers there. */
+  readonly connectionParams?: Readonly<Record<string, unknown>>
 }
 
 /** Who sent a request, and what executing it needs: the server's view of access control. */
@@ -34,18 +38,21 @@ export class Exchange implements Asker {
   }
 
   context(): ExecutionContext {
-    return this.#access.contextFor(this.user, this.signal())
+    this.#controller ??= new AbortController()
+    return this.#access.contextFor(this.user, this.#controller.signal)
   }
 
-  signal(): AbortSignal {
-    this.#controller ??= new AbortController()
-    return this.#controller.signal
+  sharedContext(): ExecutionContext {
+    return this.#access.contextFor(this.user, NEVER)
   }
 
   abort(reason: RequestAborted): void {
     this.#controller?.abort(reason)
   }
 }
+
+/** Of what is not read live, and so has nothing to be ended. */
+const NEVER = new AbortController().signal
 
 /** For an answer to be put together once its live reads were ended. */
 const LAST_WORD_MS = 1_000
@@ -62,18 +69,23 @@ export class Waiting {
   }
 
   /**
-   * Watches over the exchange until `work` settles; the result is the same as that of `work`. At the
+   * Watches over the exchange until `work` settles; the result is the same as that of `work`. When `client`
+   * closes the live reads end (who leaves it out sees to that). At the
    * deadline only the live reads end: the answer then says of each that it failed, and has the rest.
    * Rejects where that does not happen within `LAST_WORD_MS`.
    */
-  async until<T>(work: Promise<T>, exchange: Exchange, response: ServerResponse): Promise<T> {
+  async until<T>(
+    work: Promise<T>,
+    exchange: Exchange,
+    client?: Pick<EventEmitter, 'once' | 'off'>,
+  ): Promise<T> {
     const seconds = this.#timeoutMs / 1000
     const late = new RequestAborted(
       'TIMEOUT',
       `The request took longer than ${seconds} s. Ask for less that has to be read from the clusters.`,
     )
     const gone = () => exchange.abort(new RequestAborted('CLIENT_CLOSED', 'The client has gone.'))
-    response.once('close', gone)
+    client?.once('close', gone)
     this.#exchanges.add(exchange)
     let cancel = () => {}
     const deadline = new Promise<never>((_resolve, reject) => {
@@ -86,7 +98,7 @@ export class Waiting {
       return await Promise.race([work, deadline])
     } finally {
       cancel()
-      response.off('close', gone)
+      client?.off('close', gone)
       this.#exchanges.delete(exchange)
     }
   }

@@ -10,16 +10,18 @@
  * Deliberately knows nothing of HTTP.
  */
 import {
+  createSourceEventStream,
   execute,
   getVariableValues,
   GraphQLError,
   OperationTypeNode,
-  subscribe,
+  validateSubscriptionArgs,
   type ExecutionArgs,
   type ExecutionResult,
   type GraphQLSchema,
 } from 'graphql'
 import type { Reads, User } from '../access/authorized-fleet.ts'
+import { LiveSource } from '../events/live.ts'
 import { internal, tellable } from './answer-errors.ts'
 import { Answers, canonical, identityKey, type RightsKey } from './answers.ts'
 import { BoundedCache } from './bounded-cache.ts'
@@ -27,6 +29,7 @@ import { compile, type CompiledQuery, type VariableValues } from './compiled-que
 import { coded, Documents, type Operation } from './documents.ts'
 import { DEFAULT_LIMITS, tooMuch, type Limits } from './limits.ts'
 import type { Logger } from './logger.ts'
+import { Rendering, type Subscription } from './subscription.ts'
 
 /** A GraphQL request, as it came: `variables` are not coerced yet. */
 export interface GraphQLRequest {
@@ -43,10 +46,10 @@ export interface ExecutionContext {
 /** Who asks, and what their request needs if it comes to executing it. */
 export interface Asker {
   readonly user: User
-  /** A new context, with reads of its own. Called at most once for each request. */
+  /** A new context, with reads of its own. The asker's end ends its live reads. */
   context(): ExecutionContext
-  /** Ends a subscription. A query is not cut off: its live reads end, and it says so where they stood. */
-  signal(): AbortSignal
+  /** A new context for work that others share: it goes on when this asker has gone. */
+  sharedContext(): ExecutionContext
 }
 
 export interface ExecutorOptions {
@@ -105,6 +108,7 @@ export class Executor {
     const { operation, errors } = this.#documents.find(request.query, request.operationName)
     if (!operation) return refuse(errors)
     const isQuery = operation.node.operation === OperationTypeNode.QUERY
+    if (subscribes(operation)) return refuse([noStream()])
     let key = ''
     if (isQuery) {
       try {
@@ -134,23 +138,43 @@ export class Executor {
   /** The same as an object. Never throws; a promise only where the query waits for a live read. */
   execute(request: GraphQLRequest, asker: Asker): ExecutionResult | Promise<ExecutionResult> {
     const { operation, errors } = this.#documents.find(request.query, request.operationName)
-    return operation ? this.#run(operation, request, asker.context()) : { errors }
+    if (!operation) return { errors }
+    return subscribes(operation) ? { errors: [noStream()] } : this.#run(operation, request, asker.context())
   }
 
-  /** Starts a subscription: a stream of answers, or the answer that refuses it. */
-  async subscribe(
-    request: GraphQLRequest,
-    asker: Asker,
-  ): Promise<AsyncIterable<ExecutionResult> | ExecutionResult> {
+  /** What a subscription follows. Never throws; a promise only where its source takes one to be had. */
+  subscribe(request: GraphQLRequest, asker: Asker): Subscription | Promise<Subscription> {
     const { operation, errors } = this.#documents.find(request.query, request.operationName)
-    if (!operation) return { errors }
+    if (!operation) return refused(errors)
     const checked = this.#check(operation, request)
-    if (!('variables' in checked)) return checked
-    const result = await subscribe({
-      ...this.#argumentsOf(operation, request, asker.context()),
-      abortSignal: asker.signal(),
-    })
-    return 'data' in result || 'errors' in result ? this.#finish(result, checked.extensions) : result
+    if (!('variables' in checked)) return refused(checked.errors)
+    try {
+      const args = validateSubscriptionArgs(this.#argumentsOf(operation, request, asker.context()))
+      if (!('schema' in args)) return refused(args)
+      const rendering = new Rendering({
+        // The context of the source is done with: each batch has its own.
+        args: { ...args, contextValue: undefined },
+        context: () => asker.sharedContext(),
+        compiled: () => this.#compiledFor(operation, checked.variables)?.bind(checked.variables),
+        logger: this.#logger,
+      })
+      const from = (source: AsyncIterable<unknown> | ExecutionResult): Subscription => {
+        if (!(Symbol.asyncIterator in source)) return refused(tellable(source.errors ?? [], this.#logger))
+        return source instanceof LiveSource && !operation.readsLive
+          ? {
+              type: 'live',
+              source,
+              key: this.#keyOf(operation, request, asker.user),
+              render: (events) => rendering.batch(events),
+            }
+          : { type: 'stream', events: source, render: (event, context) => rendering.one(event, context) }
+      }
+      const source = createSourceEventStream(args)
+      if (!isPromise(source)) return from(source)
+      return source.then(from, (error: unknown) => refused([internal(error, this.#logger)]))
+    } catch (error) {
+      return refused([internal(error, this.#logger)])
+    }
   }
 
   /** What the request asks for, as far as its text tells: transports have rules about that. */
@@ -162,6 +186,7 @@ export class Executor {
     let key = `${operation.id}`
     if (variables) {
       for (const name of operation.variableNames) {
+        if (operation.startVariables.has(name)) continue
         // A variable that is given as null and one that is not given may differ.
         if (Object.hasOwn(variables, name)) key += ` ${name}:${canonical(variables[name])}`
       }
@@ -199,9 +224,9 @@ export class Executor {
     const checked = this.#check(operation, request)
     if (!('variables' in checked)) return checked
     const { variables, extensions } = checked
-    const compiled = this.#compiledFor(operation, variables)
+    const compiled = ++operation.uses < COMPILE_AT_USE ? undefined : this.#compiledFor(operation, variables)
     if (compiled) {
-      const data = compiled.run(context, variables)
+      const data = compiled.bind(variables)(context)
       if (data) return { data, extensions }
       if (compiled.waits) operation.compilable = false
     }
@@ -219,7 +244,7 @@ export class Executor {
   }
 
   #compiledFor(operation: Operation, { coerced }: VariableValues): CompiledQuery | undefined {
-    if (!operation.compilable || ++operation.uses < COMPILE_AT_USE) return undefined
+    if (!operation.compilable) return undefined
     let key = `${operation.id}`
     for (const name of operation.conditions) {
       const value = coerced[name]
@@ -261,6 +286,21 @@ export class Executor {
 function failure(error: unknown): ExecutionResult {
   const cause = error instanceof Error ? error : new Error(String(error))
   return { errors: [new GraphQLError(cause.message, { originalError: cause })], data: null }
+}
+
+function refused(errors: readonly GraphQLError[]): Subscription {
+  return { type: 'refused', errors }
+}
+
+function subscribes({ node }: Operation): boolean {
+  return node.operation === OperationTypeNode.SUBSCRIPTION
+}
+
+function noStream(): GraphQLError {
+  return new GraphQLError(
+    'A subscription needs a stream: connect a WebSocket (graphql-transport-ws), or POST with "Accept: text/event-stream".',
+    { extensions: { code: 'STREAM_REQUIRED' } },
+  )
 }
 
 function refuse(errors: readonly GraphQLError[]): Answer {

@@ -27,6 +27,8 @@ export function graphiqlOptions(operations: readonly string[], path: string): Gr
   return {
     title: 'fleetgraph',
     endpoint: path,
+    // Its event streams would else be asked for by GET, which any site could make a browser send.
+    method: 'POST',
     defaultTabs: operations.map((query) => ({ query })),
   }
 }

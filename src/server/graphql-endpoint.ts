@@ -1,7 +1,7 @@
 /**
  * GraphQL over HTTP, the way every program sends it: `POST` with `application/json`, answered as JSON.
- * Written against node:http itself, since this is the hot path; GraphiQL, GET and event streams go
- * through `yoga-endpoint.ts`, with the same executor and limits.
+ * Written against node:http itself, since this is the hot path; GraphiQL and GET go through
+ * `yoga-endpoint.ts`, event streams through `event-stream-endpoint.ts`, with the same executor and limits.
  *
  * Source: the GraphQL over HTTP specification (draft, 2025), and its audits in `graphql-http`.
  *
@@ -37,31 +37,14 @@ export class GraphQLEndpoint {
 
   /** A `POST` whose answer may be of this media type. */
   handle(request: IncomingMessage, response: ServerResponse, media: MediaType): void {
-    const { executor } = this.#options
-    readBody(request, executor.limits.bodyBytes, (error, text) => {
-      try {
-        if (error) throw error
-        this.#admit(parseRequest(text), request, response, media)
-      } catch (error) {
-        this.#fail(error, response, media)
-      }
+    admit(request, this.#options, {
+      admitted: (parsed, exchange) => this.execute(parsed, exchange, response, media),
+      failed: (error) => this.fail(error, response, media),
     })
   }
 
-  #admit(parsed: GraphQLRequest, request: IncomingMessage, response: ServerResponse, media: MediaType): void {
-    const { access } = this.#options
-    const { remoteAddress } = request.socket
-    const user = access.authenticate({ headers: request.headers, remoteAddress })
-    if (!isPromise(user)) this.#execute(parsed, new Exchange(user, access), response, media)
-    else {
-      user.then(
-        (user) => this.#execute(parsed, new Exchange(user, access), response, media),
-        (error: unknown) => this.#fail(error, response, media),
-      )
-    }
-  }
-
-  #execute(request: GraphQLRequest, exchange: Exchange, response: ServerResponse, media: MediaType): void {
+  /** Answers a request that was admitted. */
+  execute(request: GraphQLRequest, exchange: Exchange, response: ServerResponse, media: MediaType): void {
     try {
       const answer = this.#options.executor.answer(request, exchange)
       if (!isPromise(answer)) {
@@ -70,10 +53,10 @@ export class GraphQLEndpoint {
       }
       this.#options.waiting.until(answer, exchange, response).then(
         (answer) => this.#send(answer, response, media),
-        (error: unknown) => this.#fail(error, response, media),
+        (error: unknown) => this.fail(error, response, media),
       )
     } catch (error) {
-      this.#fail(error, response, media)
+      this.fail(error, response, media)
     }
   }
 
@@ -82,7 +65,8 @@ export class GraphQLEndpoint {
     this.#write(refused && media === RESPONSE_JSON ? 400 : 200, body, response, media)
   }
 
-  #fail(error: unknown, response: ServerResponse, media: MediaType): void {
+  /** Answers a request that was not admitted, or could not be executed. */
+  fail(error: unknown, response: ServerResponse, media: MediaType): void {
     const { body } = failed(
       error instanceof BodyTooLarge
         ? new GraphQLError(error.message, { extensions: { code: error.code } })
@@ -117,6 +101,34 @@ export class GraphQLEndpoint {
   }
 }
 
+/** Reads a `POST` and finds out who sent it. One of the two is called once, unless the client goes before. */
+export function admit(
+  request: IncomingMessage,
+  { executor, access }: Pick<EndpointOptions, 'executor' | 'access'>,
+  then: Admission,
+): void {
+  readBody(request, executor.limits.bodyBytes, (error, text) => {
+    try {
+      if (error) throw error
+      identify(parseRequest(text), request, access, then)
+    } catch (error) {
+      then.failed(error)
+    }
+  })
+}
+
+interface Admission {
+  readonly admitted: (parsed: GraphQLRequest, exchange: Exchange) => void
+  readonly failed: (error: unknown) => void
+}
+
+function identify(parsed: GraphQLRequest, request: IncomingMessage, access: Access, then: Admission): void {
+  const { remoteAddress } = request.socket
+  const user = access.authenticate({ headers: request.headers, remoteAddress })
+  if (!isPromise(user)) then.admitted(parsed, new Exchange(user, access))
+  else user.then((user) => then.admitted(parsed, new Exchange(user, access)), then.failed)
+}
+
 /** The request itself is malformed: nothing that GraphQL could answer. */
 class BadRequest extends GraphQLError {
   constructor(message: string) {
@@ -124,11 +136,17 @@ class BadRequest extends GraphQLError {
   }
 }
 
+const STATUS: Readonly<Record<string, number>> = {
+  UNAUTHENTICATED: 401,
+  FORBIDDEN: 403,
+  SHUTTING_DOWN: 503,
+}
+
 function statusOf(error: unknown): number {
   if (error instanceof BodyTooLarge) return 413
   if (error instanceof BadRequest) return 400
   const code = error instanceof GraphQLError ? error.extensions['code'] : undefined
-  return code === 'UNAUTHENTICATED' ? 401 : code === 'FORBIDDEN' ? 403 : 500
+  return typeof code === 'string' ? (STATUS[code] ?? 500) : 500
 }
 
 /** The parameters of the specification; throws `BadRequest`, which says which one is wrong. */

@@ -30,7 +30,7 @@ interface Shape {
   readonly fields: Map<string, Shape>
 }
 
-/** For a valid document of one query. Null is not looked at: compiled code knows where it may stand. */
+/** For a valid document of one operation. Null is not looked at: compiled code knows where it may stand. */
 export function leafCheck(
   schema: GraphQLSchema,
   document: DocumentNode,
@@ -41,10 +41,9 @@ export function leafCheck(
     if (definition.kind === Kind.FRAGMENT_DEFINITION) fragments.set(definition.name.value, definition)
   }
   for (const definition of document.definitions) {
-    const type = schema.getQueryType()
-    if (definition.kind === Kind.OPERATION_DEFINITION && type) {
-      collect(schema, fragments, type, definition.selectionSet, root)
-    }
+    if (definition.kind !== Kind.OPERATION_DEFINITION) continue
+    const type = schema.getRootType(definition.operation)
+    if (type) collect(schema, fragments, type, definition.selectionSet, root)
   }
   const code = new Code()
   const name = code.object(root)

@@ -44,7 +44,11 @@ export const DEFAULT_LIMITS: Limits = {
 }
 
 /** A request that asks for too much. `extensions.limit` names the limit. */
-export function tooMuch(limit: keyof Limits, what: string, most: number): GraphQLError {
+export function tooMuch(
+  limit: keyof Limits | 'subscriptionsPerSocket',
+  what: string,
+  most: number,
+): GraphQLError {
   return new GraphQLError(`${what}; at most ${most} is allowed. Ask for less, or in several requests.`, {
     extensions: { code: 'LIMIT_EXCEEDED', limit },
   })

@@ -1,7 +1,7 @@
 /**
  * The gateway's HTTP server: binding, routes, limits of connections, drain. It owns the sockets, and
- * nothing of what is said over them: `/graphql` is `graphql-endpoint.ts` and `yoga-endpoint.ts`, `/healthz`
- * and `/readyz` are `health.ts`.
+ * nothing of what is said over them: `/graphql` is `graphql-endpoint.ts`, `yoga-endpoint.ts`,
+ * `event-stream-endpoint.ts` and `websocket-endpoint.ts`; `/healthz` and `/readyz` are `health.ts`.
  *
  * Invariant: no route waits for a cluster, except a GraphQL request that selects something that is read
  * live; that one has a deadline.
@@ -9,16 +9,20 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { isIPv6 } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { everything, type Policy } from '../access/authorized-fleet.ts'
 import { systemClock, type Clock } from '../fleet/clock.ts'
 import type { Fleet } from '../fleet/fleet.ts'
 import type { GraphQLSchema } from 'graphql'
+import { EventStreamEndpoint } from './event-stream-endpoint.ts'
 import { Executor, failed, type ExecutorOptions } from './execution.ts'
 import { Waiting, type Access } from './exchange.ts'
 import { exampleOperations, graphiqlOptions } from './graphiql.ts'
 import { GraphQLEndpoint, isJson, negotiate } from './graphql-endpoint.ts'
 import { readiness } from './health.ts'
 import type { Logger } from './logger.ts'
+import { OpenStreams } from './open-streams.ts'
+import { refuseUpgrade, WebSocketEndpoint } from './websocket-endpoint.ts'
 import { yogaEndpoint } from './yoga-endpoint.ts'
 
 interface ServerOptions {
@@ -35,8 +39,21 @@ interface ServerOptions {
   readonly limits?: ExecutorOptions['limits']
   /** Bytes of answers kept; 0 keeps none. Default 64 MiB. */
   readonly answerBytes?: number
-  /** Default 10,000. */
+  /** WebSockets and event streams count. Default 10,000. */
   readonly maxConnections?: number
+  readonly live?: LiveOptions
+}
+
+/** Of connections that stay open. */
+export interface LiveOptions {
+  /** Bytes that may wait in a connection before its reader counts as slow. Default 64 KiB. */
+  readonly socketBytes?: number
+  /** Operations on one WebSocket at a time; one more is refused, the others go on. Default 100. */
+  readonly subscriptionsPerSocket?: number
+  /** Until a WebSocket has to have sent `connection_init` and been recognised. Default 10,000. */
+  readonly initTimeoutMs?: number
+  /** Between pings; a client that leaves two without an answer is dropped. Default 12,000. */
+  readonly keepAliveMs?: number
 }
 
 export interface ServerSetup {
@@ -63,8 +80,8 @@ export interface RunningServer {
   readonly http: Server
   /**
    * Says that it is not ready, keeps serving for `announceMs` (default 0) so that load balancers notice,
-   * then takes no more connections, lets the requests in flight end, and after `graceMs` (default 10,000)
-   * ends what is left. Idempotent.
+   * then takes no more connections, asks WebSockets and event streams to go elsewhere, lets the requests in
+   * flight end, and after `graceMs` (default 10,000) ends what is left. Idempotent.
    */
   close(how?: { readonly graceMs?: number; readonly announceMs?: number }): Promise<void>
 }
@@ -82,6 +99,9 @@ export class OpenAccess extends Error {
 }
 
 const PATH = '/graphql'
+
+/** Clients of a server that stops are sent away within this time, at most: the next has to take them all. */
+const DRAIN_MS = 2_000
 
 /** Listens. Rejects with `OpenAccess`, or with the system's error where the address cannot be had. */
 export async function startServer(setup: ServerSetup): Promise<RunningServer> {
@@ -101,6 +121,16 @@ export async function startServer(setup: ServerSetup): Promise<RunningServer> {
   const waiting = new Waiting(clock, executor.limits.timeoutMs)
   const endpoint = { executor, access: setup.access, waiting, logger, draining: () => draining }
   const graphql = new GraphQLEndpoint(endpoint)
+  const { socketBytes = 64 * 1024, keepAliveMs = 12_000 } = options.live ?? {}
+  const streams = new OpenStreams(clock, keepAliveMs)
+  const eventStreams = new EventStreamEndpoint({ ...endpoint, streams, json: graphql })
+  const webSockets = new WebSocketEndpoint({
+    ...endpoint,
+    streams,
+    clock,
+    initTimeoutMs: options.live?.initTimeoutMs ?? 10_000,
+    maxOperations: options.live?.subscriptionsPerSocket ?? 100,
+  })
   const yoga = yogaEndpoint({
     ...endpoint,
     path: PATH,
@@ -145,8 +175,8 @@ export async function startServer(setup: ServerSetup): Promise<RunningServer> {
           return
         }
         const media = negotiate(accept)
-        if (media) graphql.handle(request, response, media)
-        else if (accept?.includes('text/event-stream')) yoga(request, response)
+        if (accept?.includes('text/event-stream')) eventStreams.handle(request, response, media)
+        else if (media) graphql.handle(request, response, media)
         else refuse(request, response, 406, 'Accept application/graphql-response+json or application/json.')
       } else if (method === 'GET') yoga(request, response)
       else {
@@ -161,8 +191,19 @@ export async function startServer(setup: ServerSetup): Promise<RunningServer> {
     else refuse(request, response, 405, 'Send a GET.')
   }
 
+  const upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
+    if (ownNamesOnly && !isLoopback(hostName(request.headers.host))) {
+      refuseUpgrade(socket, 421, 'This server answers to localhost and 127.0.0.1 only.')
+    } else if (request.url?.split('?', 1)[0] !== PATH) {
+      refuseUpgrade(socket, 404, `There is nothing here: the endpoint is ${PATH}.`)
+    } else webSockets.upgrade(request, socket, head)
+  }
+
   const http = createServer(
     {
+      // Of any other protocol that is offered no notice is taken (RFC 9110 §7.8).
+      shouldUpgradeCallback: ({ headers }) => headers.upgrade?.toLowerCase() === 'websocket',
+      highWaterMark: socketBytes,
       // Slow senders do not hold connections: headers, then the whole request, have their time.
       headersTimeout: 10_000,
       requestTimeout: 30_000,
@@ -173,6 +214,7 @@ export async function startServer(setup: ServerSetup): Promise<RunningServer> {
     },
     logger.isLevelEnabled?.('debug') ? logged(handle, logger, clock) : handle,
   )
+  http.on('upgrade', upgrade)
   http.maxHeadersCount = 100
   http.maxConnections = options.maxConnections ?? 10_000
 
@@ -198,10 +240,14 @@ export async function startServer(setup: ServerSetup): Promise<RunningServer> {
     draining = true
     closed ??= new Promise<void>((resolve) => {
       const stop = () => {
+        streams.drain(Math.min(DRAIN_MS, graceMs / 2))
         const cancel = clock.after(graceMs, () => {
           waiting.abort()
           // One turn of the loop for the answers that say so.
-          setImmediate(() => http.closeAllConnections())
+          setImmediate(() => {
+            streams.terminate()
+            http.closeAllConnections()
+          })
         })
         http.close(() => {
           cancel()

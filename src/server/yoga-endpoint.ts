@@ -1,6 +1,6 @@
 /**
  * What people and browsers expect of a GraphQL endpoint beside `POST` with JSON, through graphql-yoga:
- * the GraphiQL page, queries by GET, event streams. It shares executor, limits and access with
+ * the GraphiQL page and queries by GET. It shares executor, limits and access with
  * `graphql-endpoint.ts`; of Yoga only the parsing of requests and the writing of answers is used.
  *
  * A GET is a request that any site can make a browser send: it needs a header that a foreign site cannot
@@ -52,7 +52,6 @@ export function yogaEndpoint(
       if (req.method === 'GET' && type === 'mutation') {
         return refusal('A mutation has to be sent by POST.', 'METHOD_NOT_ALLOWED', 405)
       }
-      if (type === 'subscription') return await executor.subscribe(request, exchange)
       const result = await waiting.until(Promise.resolve(executor.execute(request, exchange)), exchange, res)
       return 'data' in result || !req.headers.accept?.includes(RESPONSE_JSON) ? result : badRequest(result)
     } catch (error) {

@@ -1,7 +1,11 @@
-import { afterEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { AuthorizedFleet, everything, type Policy } from '../../src/access/authorized-fleet.ts'
 import type { Scope } from '../../src/fleet/selection.ts'
-import { ApiError, TransportError } from '../../src/kubernetes/client.ts'
+import { Hub } from '../../src/events/hub.ts'
+import { PositionError } from '../../src/events/position.ts'
+import { ApiError, type ApiRequest, TransportError } from '../../src/kubernetes/client.ts'
+import { project } from '../../src/kubernetes/projections/projections.ts'
+import { FakeClock } from '../support/fake-clock.ts'
 import { FakeCluster, FakeFleet } from '../support/fake-fleet.ts'
 
 const alice = { name: 'alice', groups: ['dev'] }
@@ -143,6 +147,128 @@ describe('the authorized fleet', () => {
       await view.request(east, '/version', {})
       expect(view.reads.unchanged()).toBe(false)
     })
+  })
+})
+
+describe('what is followed', () => {
+  function live() {
+    const world = twoClusters()
+    const hub = new Hub({ fleet: world.fleet, clock: new FakeClock() })
+    onTestFinished(() => hub.close())
+    const view = (as: Policy) => new AuthorizedFleet(world.fleet, alice, as, hub)
+    return { ...world, hub, view }
+  }
+
+  const pods = {
+    type: 'rows' as const,
+    kinds: ['Pod' as const],
+    clusters: () => true,
+    selection: {},
+    throttleMs: 0,
+  }
+
+  it('is cut to what the viewer may see', async () => {
+    const { view } = live()
+    const scope = { namespaces: new Set(['shop']) }
+    const told: string[] = []
+    for await (const { type, object } of view(policy({ east: scope })).follow(pods, { snapshot: true })) {
+      told.push(`${type} ${object?.name}`)
+      if (type === 'SYNCED') break
+    }
+    expect(told).toEqual(['ADDED a', 'ADDED b', 'SYNCED undefined'])
+  })
+
+  it('refuses a wrong cursor before anything is followed', () => {
+    const { view, hub } = live()
+    expect(() => view(everything).follow(pods, { snapshot: false, after: 'wrong' })).toThrow(PositionError)
+    expect(hub.counters.groups).toBe(0)
+  })
+
+  it('goes on from the position of what was read', async () => {
+    const { view, east } = live()
+    const viewer = view(everything)
+    const after = viewer.position(['Pod'], viewer.clusters())!
+    east.apply('Pod', { type: 'Apply', row: project('Pod')(pod('shop', 'e', 'node-1', '101'), 'east') })
+    const events = viewer.follow(pods, { snapshot: false, after })[Symbol.asyncIterator]()
+    expect((await events.next()).value).toMatchObject({ type: 'ADDED', object: { name: 'e' } })
+    await events.return!()
+  })
+
+  it('is nothing without a hub', () => {
+    const { fleet } = twoClusters()
+    const view = new AuthorizedFleet(fleet, alice, everything)
+    expect(() => view.follow(pods, { snapshot: true })).toThrow('This gateway has no live side')
+    expect(view.position(['Pod'], view.clusters())).toBeNull()
+  })
+})
+
+describe('a followed log', () => {
+  function follow(view: AuthorizedFleet, cluster: FakeCluster) {
+    const heard: string[] = []
+    const stream = view.followLog(
+      cluster,
+      { namespace: 'shop', name: 'a' },
+      { container: 'main', follow: true },
+      {
+        onData: (chunk) => void heard.push(chunk.toString()),
+        onEnd: () => void heard.push('END'),
+        onError: (error) => void heard.push(error.message),
+      },
+    )
+    return { heard, stream }
+  }
+
+  it('is asked for as the user, and can be paused and ended', () => {
+    const { fleet, east } = twoClusters()
+    const calls: string[] = []
+    let asked: ApiRequest | undefined
+    east.client.stream = (request, sink) => {
+      asked = request
+      sink.onData(Buffer.from('line 1\n'))
+      sink.onEnd()
+      return {
+        abort: () => void calls.push('abort'),
+        pause: () => void calls.push('pause'),
+        resume: () => void calls.push('resume'),
+      }
+    }
+    const { heard, stream } = follow(new AuthorizedFleet(fleet, alice, policy({ east: shopOnly })), east)
+    stream.pause()
+    stream.resume()
+    stream.abort()
+    expect(calls).toEqual(['pause', 'resume', 'abort'])
+    expect(heard).toEqual(['line 1\n', 'END'])
+    expect(asked).toMatchObject({
+      path: '/api/v1/namespaces/shop/pods/a/log',
+      query: { container: 'main', follow: true },
+      as: { user: 'alice', groups: ['dev'] },
+    })
+  })
+
+  it('says what failed without saying where', () => {
+    const { fleet, east } = twoClusters()
+    east.client.stream = (_request, sink) => {
+      sink.onError(new TransportError('RESET', 'Cluster east (https://10.1.2.3:6443): it broke.'))
+      return { abort() {}, pause() {}, resume() {} }
+    }
+    const { heard } = follow(new AuthorizedFleet(fleet, alice, everything), east)
+    expect(heard).toEqual(['The connection to the API server broke.'])
+  })
+
+  it('of a cluster that is down fails at once, unless it was ended before', async () => {
+    const { fleet, east } = twoClusters()
+    east.health = { ...east.health, state: 'DOWN' }
+    east.client.stream = () => {
+      throw new Error('It is down: nobody asks it.')
+    }
+    const view = new AuthorizedFleet(fleet, alice, everything)
+    const failing = follow(view, east)
+    const ended = follow(view, east)
+    expect(failing.heard).toEqual([])
+    ended.stream.abort()
+    await Promise.resolve()
+    expect(failing.heard).toEqual(['The cluster east does not answer.'])
+    expect(ended.heard).toEqual([])
   })
 })
 

@@ -52,6 +52,19 @@ describe('the configuration', () => {
     expect(() => loadConfig(example, {})).not.toThrow()
   })
 
+  it('takes the address of Redis from REDIS_URL, unless the variable of its own says otherwise', () => {
+    const env = { REDIS_URL: 'redis://one:6379' }
+    expect(loadConfig(undefined, env).redis.url).toBe('redis://one:6379')
+    const both = { FLEETGRAPH_REDIS_URL: 'rediss://two:6379', ...env }
+    expect(loadConfig(undefined, both).redis.url).toBe('rediss://two:6379')
+  })
+
+  it('never repeats an address of Redis that is wrong: it may hold a password', () => {
+    expect(problems('redis:\n  url: http://user:hunter2@redis\n')).toEqual([
+      'file.yaml:2:8: redis.url: expected redis://, rediss://, redis-sentinel:// or redis-cluster://.',
+    ])
+  })
+
   it('names file, line, column, key and what was expected, for every problem at once', () => {
     expect(problems('server:\n  port: abc\n  hots: x\nclusters:\n  - type: bogus\n')).toEqual([
       'file.yaml:2:9: server.port: expected number, received string, got "abc".',

@@ -1,86 +1,10 @@
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { createFleet, type Fleet } from '../../src/fleet/fleet.ts'
-import type { ClusterDefinition, ClusterSource, SourceListener } from '../../src/fleet/sources/source.ts'
 import { ApiError, type ApiRequest, TransportError } from '../../src/kubernetes/client.ts'
 import { ALL_KINDS } from '../../src/kubernetes/kinds.ts'
 import { FakeClock, settled } from '../support/fake-clock.ts'
-import { ScriptedClient } from './scripted-client.ts'
-
-/** A source that says what the test tells it to. */
-class TestSource implements ClusterSource {
-  readonly description = 'test'
-  say: SourceListener = () => {}
-  closed = false
-
-  start(onChange: SourceListener): void {
-    this.say = onChange
-  }
-
-  close(): void {
-    this.closed = true
-  }
-}
-
-const bookmark = (resourceVersion: string) => ({
-  type: 'BOOKMARK',
-  object: { metadata: { resourceVersion, annotations: { 'k8s.io/initial-events-end': 'true' } } },
-})
-const namespace = (name: string, resourceVersion: string) => ({
-  type: 'ADDED',
-  object: { metadata: { name, uid: name, resourceVersion }, status: { phase: 'Active' } },
-})
-const never = () => new Promise<never>(() => {})
-const timeout = new TransportError('TIMEOUT', 'no answer within 5 s')
-const refused = new TransportError('UNREACHABLE', 'connect ECONNREFUSED 10.0.0.1:6443')
-
-const fleets: Fleet[] = []
-afterEach(() => Promise.all(fleets.splice(0).map((fleet) => fleet.close())))
-
-function setUp(limits: { syncsPerCluster?: number; syncs?: number } = {}) {
-  const clock = new FakeClock()
-  const source = new TestSource()
-  const clients = new Map<string, ScriptedClient>()
-  const problems: string[] = []
-  const logged: string[] = []
-  const fleet = createFleet({
-    sources: [source],
-    clock,
-    // Time enough for everything in one turn, however slow the machine.
-    limits: { sliceMs: 1e9, ...limits },
-    random: () => 0.5,
-    onClusterHealth: (name, { state }, error) =>
-      logged.push(`${name} ${state} ${error instanceof Error ? String(error) : ''}`.trim()),
-    onSourceProblems: (said) => problems.push(...said.map(({ message }) => message)),
-  })
-  fleets.push(fleet)
-  const define = (
-    name: string,
-    more: Partial<ClusterDefinition> & { answer?: ScriptedClient['answer'] } = {},
-  ): ClusterDefinition => ({
-    name,
-    labels: {},
-    source: 'test',
-    fingerprint: 'one',
-    connect() {
-      const client = new ScriptedClient()
-      if (more.answer) client.answer = more.answer
-      clients.set(name, client)
-      return client
-    },
-    ...more,
-  })
-  const client = (name: string) => {
-    const found = clients.get(name)
-    if (!found) throw new Error(`${name} was not connected`)
-    return found
-  }
-  const cluster = (name: string) => {
-    const found = fleet.cluster(name)
-    if (!found) throw new Error(`no cluster ${name}`)
-    return found
-  }
-  return { clock, source, fleet, define, client, cluster, problems, logged }
-}
+import type { ScriptedClient } from './scripted-client.ts'
+import { bookmark, namespace, never, refused, setUp, TestSource, timeout } from './scripted-fleet.ts'
 
 describe('the fleet', () => {
   it('is empty at once, and fills as its sources speak', async () => {

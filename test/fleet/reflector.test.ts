@@ -3,6 +3,7 @@ import type { Failure } from '../../src/fleet/reflector-failure.ts'
 import { failureOfStatus } from '../../src/fleet/reflector-failure.ts'
 import {
   deadline,
+  type Inheritance,
   type Input,
   type Output,
   type ReflectorConfig,
@@ -43,8 +44,11 @@ class Subject {
   random = 0.5
   outputs: readonly Output<K>[] = []
 
-  constructor(config: Partial<ReflectorConfig> = {}) {
-    this.state = startReflector<K>({ resource: 'configmaps', versions: 1, streamingLists: true, ...config })
+  constructor(config: Partial<ReflectorConfig> = {}, inheritance?: Inheritance) {
+    this.state = startReflector<K>(
+      { resource: 'configmaps', versions: 1, streamingLists: true, ...config },
+      inheritance,
+    )
   }
 
   put(input: Input<K>): string[] {
@@ -176,8 +180,21 @@ describe('the streaming list', () => {
     expect(subject.event('DELETED', 'a', '3')).toEqual([])
     expect(subject.event('DELETED', 'b', '4')).toEqual([])
     expect(subject.event('ADDED', 'b', '5')).toEqual(['InitApply b@5'])
-    expect(subject.bookmark('6', true)).toEqual(['InitDone 6', 'Delete a@3', 'Bookmark 6'])
+    expect(subject.bookmark('6', true)).toEqual(['InitDone 6', 'Delete a@3'])
     expect(subject.state.resourceVersion).toBe('6')
+  })
+
+  it('tells such deletes as part of the state that it has come to, and not as of before', () => {
+    const subject = new Subject()
+    subject.up()
+    subject.open()
+    for (const name of ['a', 'b']) subject.event('ADDED', name, '1')
+    for (const name of ['a', 'b']) subject.event('DELETED', name, '3')
+    subject.bookmark('6', true)
+    expect(subject.outputs.slice(1)).toMatchObject([
+      { step: { type: 'Delete', resourceVersion: '6', partial: true } },
+      { step: { type: 'Delete', resourceVersion: '6', partial: false } },
+    ])
   })
 
   it.each([
@@ -359,8 +376,10 @@ describe('the watch', () => {
     subject.open()
     subject.event('ADDED', 'a', '900')
     expect(subject.event('ADDED', 'b', '20')).toEqual(['Apply b@20'])
+    expect(subject.outputs).toMatchObject([{ step: { partial: true } }])
     expect(subject.state.resourceVersion).toBe('')
     subject.event('MODIFIED', 'a', '901')
+    expect(subject.outputs).not.toMatchObject([{ step: { partial: true } }])
     expect(subject.state.resourceVersion).toBe('901')
     subject.event('ADDED', 'c', '902')
     expect(subject.state.resourceVersion).toBe('902')
@@ -652,6 +671,85 @@ describe('the cluster', () => {
     expect(subject.up()).toEqual(['stream from ""'])
     subject.open()
     expect(subject.bookmark('3', true)).toEqual(['InitDone 3'])
+  })
+})
+
+describe('a table that was filled before', () => {
+  const problem = { code: 'UNREACHABLE', message: 'the owner is gone' } as const
+  const inherited = (more: Partial<Inheritance> = {}) =>
+    new Subject({}, { resourceVersion: '10', whole: true, problem: null, ...more })
+
+  it('is followed from where it is, without a list, once the cluster answers', () => {
+    const subject = inherited()
+    expect(subject.wakesIn).toBe(null)
+    expect(subject.wake()).toEqual([])
+    expect(subject.up()).toEqual(['watch from "10"'])
+    expect(subject.open()).toEqual([])
+    expect(subject.event('MODIFIED', 'a', '12')).toEqual(['Apply a@12'])
+  })
+
+  it('is up again once its watch is settled, where it was down', () => {
+    const subject = inherited({ problem })
+    subject.up()
+    expect(subject.open()).toEqual([])
+    expect(subject.after(SECOND)).toEqual(['Up'])
+    expect(subject.after(SECOND)).toEqual([])
+  })
+
+  it('is up with the first event or bookmark, and says so once', () => {
+    const subject = inherited({ problem })
+    subject.up()
+    subject.open()
+    expect(subject.event('ADDED', 'a', '11')).toEqual(['Up', 'Apply a@11'])
+    expect(subject.bookmark('12')).toEqual(['Bookmark 12'])
+    const quiet = inherited({ problem })
+    quiet.up()
+    quiet.open()
+    expect(quiet.bookmark('12')).toEqual(['Up', 'Bookmark 12'])
+  })
+
+  it('is listed anew where the server has lost its version, and is down until then where it was', () => {
+    const subject = inherited({ problem })
+    subject.up()
+    subject.open()
+    expect(subject.fail(status(410, 'Expired'))).toEqual(['stream from ""'])
+    expect(subject.open()).toEqual(['Init'])
+    expect(subject.bookmark('20', true)).toEqual(['InitDone 20', 'Up'])
+  })
+
+  it.each(['', '0'])('is listed anew where its version is %j, which names no moment', (resourceVersion) => {
+    const subject = inherited({ resourceVersion, problem })
+    expect(subject.up()).toEqual([`stream from "${resourceVersion}"`])
+    expect(subject.open()).toEqual(['Init'])
+    expect(subject.bookmark('20', true)).toEqual(['InitDone 20', 'Up'])
+  })
+
+  it('is listed anew, from the most recent state, where it has parts of a later version', () => {
+    const subject = inherited({ whole: false, problem })
+    expect(subject.up()).toEqual(['stream from ""'])
+    expect(subject.open()).toEqual(['Init'])
+    expect(subject.bookmark('20', true)).toEqual(['InitDone 20', 'Up'])
+    const listed = new Subject({ streamingLists: false }, { resourceVersion: '10', whole: false, problem })
+    expect(listed.up()).toEqual(['list from none limit 500'])
+  })
+
+  it('does not repeat a problem that it has already', () => {
+    const subject = inherited({ problem: { code: 'UNREACHABLE', message: 'gone' } })
+    expect(subject.down()).toEqual([])
+    expect(subject.up()).toEqual(['watch from "10"'])
+  })
+
+  it('is down as soon as the cluster is, and is followed from where it is when that is back', () => {
+    const subject = inherited()
+    expect(subject.down()).toEqual(['Down UNREACHABLE'])
+    expect(subject.wakesIn).toBe(null)
+    expect(subject.up()).toEqual(['watch from "10"'])
+  })
+
+  it('without content begins as any other, and takes back what was said of it', () => {
+    const subject = inherited({ resourceVersion: null, problem })
+    expect(subject.up()).toEqual(['stream from ""'])
+    expect(subject.open()).toEqual(['Up', 'Init'])
   })
 })
 

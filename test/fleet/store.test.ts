@@ -40,8 +40,18 @@ describe('a table', () => {
     expect(changes()).toEqual([])
     pods.apply({ type: 'InitDone', resourceVersion: '7' })
     expect(names(pods.rows())).toEqual(['shop/a', 'shop/b'])
-    expect(changes()).toEqual(['ADDED shop/a', 'ADDED shop/b'])
     expect(pods.status).toMatchObject({ state: 'CURRENT', resourceVersion: '7' })
+  })
+
+  it('tells of the first content by its status, and not row by row', () => {
+    const pods = table()
+    const said: string[] = []
+    pods.onChange(({ type, row }) => said.push(`${type} ${row.name}`))
+    pods.onStatus(({ state, resourceVersion }, previous) => {
+      said.push(`${previous.state} ${state} ${resourceVersion}, ${pods.size} rows`)
+    })
+    sync(pods, [podRow({ name: 'a' }), podRow({ name: 'b' })], '7')
+    expect(said).toEqual(['SYNCING CURRENT 7, 2 rows'])
   })
 
   it('deletes what a relist no longer has, and keeps the very rows that did not change', () => {
@@ -113,6 +123,33 @@ describe('a table', () => {
     pods.apply({ type: 'Bookmark', resourceVersion: '99' })
     expect(pods.status.resourceVersion).toBe('99')
     expect(pods.revision).toBe(revision)
+  })
+
+  it('never goes back to an older state of an object, however it is told of it', () => {
+    const pods = table()
+    sync(pods, [podRow({ name: 'a', resourceVersion: '10' })])
+    const changes = watch(pods)
+    pods.apply({ type: 'Apply', row: podRow({ name: 'a', resourceVersion: '9' }) })
+    expect(pods.get('shop', 'a')?.resourceVersion).toBe('10')
+    expect(changes()).toEqual([])
+    // Another object of its name is no older state of it, and versions without an order are as they come.
+    pods.apply({ type: 'Apply', row: podRow({ name: 'a', uid: 'other', resourceVersion: '8' }) })
+    pods.apply({ type: 'Apply', row: podRow({ name: 'a', uid: 'other', resourceVersion: 'x' }) })
+    expect(changes()).toEqual(['DELETED shop/a', 'ADDED shop/a', 'MODIFIED shop/a'])
+  })
+
+  it('forgets a list that was cancelled, and keeps what it shows', () => {
+    const pods = table()
+    sync(pods, [podRow({ name: 'a' })])
+    const { revision } = pods
+    pods.apply({ type: 'Init' })
+    pods.apply({ type: 'InitApply', row: podRow({ name: 'stray' }) })
+    pods.apply({ type: 'Cancel' })
+    expect(names(pods.rows())).toEqual(['shop/a'])
+    expect(pods.status.state).toBe('CURRENT')
+    expect(pods.revision).toBe(revision)
+    expect(() => pods.apply({ type: 'InitDone', resourceVersion: '1' })).toThrow(FeedGrammarError)
+    expect(() => pods.apply({ type: 'Cancel' })).not.toThrow()
   })
 
   it('stops telling a listener that has left', () => {
@@ -190,11 +227,143 @@ describe("a table's status", () => {
     expect(pods.revision).toBeGreaterThan(revision)
   })
 
+  it('is STALE at once, and says as of when, with a content that is not followed', () => {
+    const pods = table({ now: () => 9000 })
+    const told: string[] = []
+    pods.onStatus(({ state }) => told.push(state))
+    pods.apply({ type: 'Init' })
+    pods.apply({ type: 'InitApply', row: podRow({}) })
+    pods.apply({ type: 'InitDone', resourceVersion: '7', stale: { asOf: 4000, problem } })
+    expect(pods.status).toMatchObject({ state: 'STALE', asOf: 4000, problem, resourceVersion: '7' })
+    expect(pods.size).toBe(1)
+    expect(told).toEqual(['STALE'])
+  })
+
   it('is CURRENT after a relist that follows a failure', () => {
     const pods = table()
     pods.apply({ type: 'Down', problem })
     sync(pods, [podRow({})])
     expect(pods.status).toMatchObject({ state: 'CURRENT', problem: null })
+  })
+})
+
+describe('those who follow a table', () => {
+  /** Everything that is told, in order, as `what resourceVersion`, with a `…` where more of it follows. */
+  function follow(target: ReturnType<typeof table>) {
+    const told: string[] = []
+    target.onChange(({ type, row, resourceVersion, partial }) => {
+      told.push(
+        `${type} ${row.name} ${resourceVersion}${partial ? '…' : ''} at ${target.status.resourceVersion}`,
+      )
+    })
+    target.onStatus(({ state }, previous) => told.push(`${previous.state} to ${state}`))
+    return () => told.splice(0)
+  }
+
+  it('are told with each change how far the table is', () => {
+    const pods = table()
+    sync(pods, [podRow({ name: 'a' })], '10')
+    const told = follow(pods)
+    pods.apply({ type: 'Apply', row: podRow({ name: 'b', resourceVersion: '11' }) })
+    pods.apply({ type: 'Apply', row: podRow({ name: 'b', resourceVersion: '12' }), resourceVersion: '15' })
+    pods.apply({ type: 'Delete', row: podRow({ name: 'a', resourceVersion: '16' }) })
+    expect(told()).toEqual(['ADDED b 11 at 11', 'MODIFIED b 15 at 15', 'DELETED a 16 at 16'])
+  })
+
+  it('are told the differences of a relist as parts of its version but for the last, and then its status', () => {
+    const pods = table()
+    sync(pods, [podRow({ name: 'a' }), podRow({ name: 'b' })], '10')
+    pods.apply({ type: 'Down', problem: { code: 'UNREACHABLE', message: 'gone' } })
+    const told = follow(pods)
+    sync(pods, [podRow({ name: 'b', resourceVersion: '18' }), podRow({ name: 'c' })], '20')
+    expect(told()).toEqual([
+      'DELETED a 20… at 10',
+      'MODIFIED b 20… at 10',
+      'ADDED c 20 at 20',
+      'STALE to CURRENT',
+    ])
+  })
+
+  it('are told of an object that was made anew as two changes, which are complete with the second', () => {
+    const pods = table()
+    sync(pods, [podRow({ name: 'a', uid: 'one' })], '10')
+    const told = follow(pods)
+    pods.apply({ type: 'Apply', row: podRow({ name: 'a', uid: 'two', resourceVersion: '12' }) })
+    expect(told()).toEqual(['DELETED a 12… at 12', 'ADDED a 12 at 12'])
+    sync(pods, [podRow({ name: 'a', uid: 'three', resourceVersion: '14' })], '15')
+    expect(told()).toEqual(['DELETED a 15… at 15', 'ADDED a 15 at 15'])
+  })
+
+  it('are told parts as parts, and the table is not complete before the last of them', () => {
+    const pods = table()
+    sync(pods, [], '10')
+    const told = follow(pods)
+    const relist = { resourceVersion: '20', partial: true }
+    pods.apply({ type: 'Apply', row: podRow({ name: 'a', resourceVersion: '12' }), ...relist })
+    pods.apply({ type: 'Apply', row: podRow({ name: 'b', resourceVersion: '18' }), resourceVersion: '20' })
+    expect(told()).toEqual(['ADDED a 20… at 10', 'ADDED b 20 at 20'])
+  })
+
+  it('can see whether it has parts of a later version than its own', () => {
+    const pods = table()
+    sync(pods, [], '10')
+    const part = { type: 'Apply', row: podRow({ resourceVersion: '12' }), partial: true } as const
+    const whole = (step: Step<'Pod'>) => {
+      pods.apply(part)
+      expect(pods.whole).toBe(false)
+      pods.apply(step)
+      return pods.whole
+    }
+    expect(whole({ type: 'Up' })).toBe(false)
+    expect(whole({ type: 'Bookmark', resourceVersion: '20' })).toBe(true)
+    expect(whole({ type: 'Delete', row: podRow({ resourceVersion: '21' }) })).toBe(true)
+    pods.apply(part)
+    sync(pods, [], '30')
+    expect(pods.whole).toBe(true)
+  })
+
+  it('hear of a relist that happened where the content comes from, and see a content that is not whole', () => {
+    const pods = table()
+    const relists: (readonly string[])[] = []
+    const wholes: boolean[] = []
+    pods.onRelist((from, to) => {
+      relists.push([from, to])
+      wholes.push(pods.whole)
+    })
+    pods.apply({ type: 'Relist', from: '1', to: '2' })
+    const init = (resourceVersion: string, partial: boolean) => {
+      pods.apply({ type: 'Init' })
+      pods.apply({ type: 'InitDone', resourceVersion, partial })
+    }
+    init('5', true)
+    expect([relists, pods.whole]).toEqual([[], false])
+    init('6', false)
+    pods.apply({ type: 'Relist', from: '6', to: '7' })
+    init('7', true)
+    expect(relists).toEqual([
+      ['5', '6'],
+      ['6', '7'],
+      ['6', '7'],
+    ])
+    expect([...wholes, pods.whole]).toEqual([true, true, false, false])
+  })
+
+  it('are told of each change of status once, problem included, until they leave', () => {
+    const pods = table()
+    const told: string[] = []
+    const leave = pods.onStatus(({ state, problem }) => told.push(`${state} ${problem?.code ?? '-'}`))
+    const down = (code: 'UNREACHABLE' | 'UNAUTHORIZED') =>
+      pods.apply({ type: 'Down', problem: { code, message: 'gone' } })
+    down('UNREACHABLE')
+    down('UNREACHABLE')
+    down('UNAUTHORIZED')
+    pods.apply({ type: 'Up' })
+    pods.apply({ type: 'Up' })
+    sync(pods, [])
+    sync(pods, [podRow({})], '11')
+    leave()
+    down('UNREACHABLE')
+    expect(told).toEqual(['FAILED UNREACHABLE', 'FAILED UNAUTHORIZED', 'SYNCING -', 'CURRENT -'])
   })
 })
 
@@ -285,8 +454,13 @@ class Model {
     if (step.type === 'Init') this.#incoming = new Map()
     else if (step.type === 'InitApply') this.#incoming!.set(keyOf(step.row), this.#same(step.row))
     else if (step.type === 'InitDone') this.rows = this.#incoming!
-    else if (step.type === 'Apply') this.rows.set(keyOf(step.row), this.#same(step.row))
-    else if (step.type === 'Delete' && this.rows.get(keyOf(step.row))?.uid === step.row.uid) {
+    else if (step.type === 'Apply') {
+      const known = this.rows.get(keyOf(step.row))
+      const old =
+        known?.uid === step.row.uid && Number(known.resourceVersion) >= Number(step.row.resourceVersion)
+      if (!old) this.rows.set(keyOf(step.row), step.row)
+    }
+    if (step.type === 'Delete' && this.rows.get(keyOf(step.row))?.uid === step.row.uid) {
       this.rows.delete(keyOf(step.row))
     }
   }
@@ -400,11 +574,15 @@ describe('after any sequence of steps', () => {
     )
   })
 
-  it('the changes it told, replayed over an empty map, give its rows', () => {
+  it('the changes it told since its first content, replayed over that, give its rows', () => {
     fc.assert(
-      fc.property(steps, (steps) => {
+      fc.property(steps, fc.array(podSpecs, { maxLength: 10 }), (steps, specs) => {
         const pods = table()
-        const replayed = new Map<string, PodRow>()
+        sync(
+          pods,
+          specs.map((spec) => modelPod(spec)),
+        )
+        const replayed = new Map(Array.from(pods.rows().all(), (row) => [keyOf(row), row]))
         pods.onChange(({ type, row, previous }) => {
           const known = replayed.get(keyOf(row))
           expect(previous).toBe(type === 'ADDED' ? null : known)

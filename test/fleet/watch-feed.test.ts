@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { Step } from '../../src/fleet/feed.ts'
 import { Turns } from '../../src/fleet/ingest-turns.ts'
 import { SyncSlots } from '../../src/fleet/sync-slots.ts'
-import type { TableWriter } from '../../src/fleet/table.ts'
+import type { TableReader, TableWriter } from '../../src/fleet/table.ts'
 import { createTable } from '../../src/fleet/store.ts'
 import { WatchFeed } from '../../src/fleet/watch-feed.ts'
 import { ApiError, TransportError } from '../../src/kubernetes/client.ts'
@@ -62,7 +62,13 @@ function setUp({
 } = {}) {
   const store = createTable('ConfigMap', 'test', clock)
   const steps: Step<'ConfigMap'>[] = []
-  const table: TableWriter<'ConfigMap'> = {
+  const table: Pick<TableReader<'ConfigMap'>, 'status' | 'whole'> & TableWriter<'ConfigMap'> = {
+    get status() {
+      return store.status
+    },
+    get whole() {
+      return store.whole
+    },
     apply(step) {
       steps.push(step)
       store.apply(step)

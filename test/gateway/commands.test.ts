@@ -1,10 +1,14 @@
 /** The command line: what it prints, where, and with which exit code. */
 import { execFile } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, it } from 'vitest'
+import { stringify } from 'yaml'
+import { startGatewayProcess } from '../support/gateway-process.ts'
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 const taken = createServer()
@@ -71,6 +75,28 @@ describe('fleetgraph', () => {
     expect(errors).toContain(
       'without access control everyone who reaches that address could read every cluster',
     )
+  })
+
+  it('knows the names of its clusters when it begins to listen, though none of them answers', async () => {
+    const names = Array.from({ length: 100 }, (_, i) => `dark-${i}`)
+    const path = mkdtempSync(join(tmpdir(), 'fleetgraph-dark-'))
+    for (const name of names) {
+      const server = 'http://127.0.0.1:1'
+      const text = stringify({
+        'current-context': name,
+        clusters: [{ name, cluster: { server } }],
+        contexts: [{ name, context: { cluster: name, user: '' } }],
+      })
+      writeFileSync(join(path, `${name}.yaml`), text)
+    }
+    const clusters = [{ type: 'directory', path }]
+    const gateway = await startGatewayProcess({ clusters })
+    const { pods } = await gateway.query<{ pods: { coverage: readonly { cluster: string }[] } }>(
+      '{ pods { coverage { cluster } } }',
+    )
+    expect(pods.coverage.map(({ cluster }) => cluster)).toEqual(names.toSorted())
+    expect(await gateway.close()).toBe(0)
+    rmSync(path, { recursive: true })
   })
 
   it('ends with 1 and says so when its port is taken', async () => {

@@ -8,8 +8,11 @@ import { join } from 'node:path'
 import { chromium, type BrowserContext, type Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { AuthorizedFleet, everything } from '../../src/access/authorized-fleet.ts'
+import { Hub } from '../../src/events/hub.ts'
+import { systemClock } from '../../src/fleet/clock.ts'
 import { createContext } from '../../src/graph/context.ts'
 import { createSchema } from '../../src/graph/schema.ts'
+import { exampleOperations } from '../../src/server/graphiql.ts'
 import { silent } from '../../src/server/logger.ts'
 import { startServer, type RunningServer } from '../../src/server/server.ts'
 import { chromiumPath } from '../support/chromium.ts'
@@ -20,6 +23,7 @@ const executablePath = chromiumPath()
 // `npm test` installs Chromium where it can (test/support/install-parts.ts): elsewhere there is no browser.
 describe.skipIf(executablePath === undefined)('GraphiQL', () => {
   let server: RunningServer
+  let hub: Hub
   let browser: BrowserContext
   let page: Page
   let profile: string
@@ -28,13 +32,15 @@ describe.skipIf(executablePath === undefined)('GraphiQL', () => {
 
   beforeAll(async () => {
     const { fleet } = shopFleet()
+    hub = new Hub({ fleet, clock: systemClock })
     server = await startServer({
       schema: createSchema(),
       policy: everything,
       fleet,
       access: {
         authenticate: () => ({ name: 'visitor', groups: [] }),
-        contextFor: (user, signal) => createContext(new AuthorizedFleet(fleet, user, everything), signal),
+        contextFor: (user, signal) =>
+          createContext(new AuthorizedFleet(fleet, user, everything, hub), signal),
       },
       options: { port: 0 },
       logger: silent,
@@ -66,6 +72,7 @@ describe.skipIf(executablePath === undefined)('GraphiQL', () => {
   afterAll(async () => {
     await browser?.close()
     await server?.close({ graceMs: 0 })
+    hub?.close()
     if (profile) rmSync(profile, { recursive: true, force: true })
   })
 
@@ -73,7 +80,14 @@ describe.skipIf(executablePath === undefined)('GraphiQL', () => {
     const tabs = page.getByRole('tab')
     await tabs.first().waitFor()
     const names = await tabs.allInnerTexts()
-    expect(names.map((name) => name.trim())).toEqual(['Fleet', 'Nodes', 'Workload', 'Service', 'Trouble'])
+    expect(names.map((name) => name.trim())).toEqual([
+      'Fleet',
+      'Nodes',
+      'Workload',
+      'Service',
+      'Live',
+      'Trouble',
+    ])
   })
 
   test('runs an operation and shows the answer', async () => {
@@ -81,6 +95,17 @@ describe.skipIf(executablePath === undefined)('GraphiQL', () => {
     const answer = page.locator('.graphiql-response')
     await answer.getByText('prod-eu').first().waitFor()
     expect(await answer.innerText()).not.toContain('errors')
+  })
+
+  test('follows a subscription, and ends it', async () => {
+    const live = exampleOperations().find((operation) => operation.includes('subscription'))
+    await page.goto(`${server.url}/graphql?query=${encodeURIComponent(live!)}`)
+    await page.getByRole('button', { name: /Execute query/ }).click()
+    // It shows the last event alone.
+    await page.locator('.graphiql-response').getByText('SYNCED').waitFor()
+    expect(hub.counters).toMatchObject({ followers: 1, groups: 1 })
+    await page.getByRole('button', { name: /Stop query/ }).click()
+    await expect.poll(() => hub.counters).toMatchObject({ followers: 0, groups: 0 })
   })
 
   test('knows the schema', async () => {

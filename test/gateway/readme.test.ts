@@ -6,12 +6,16 @@ import { once } from 'node:events'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { createClient } from 'graphql-ws'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { WebSocket } from 'ws'
 import { stringify } from 'yaml'
 import { eventually } from '../support/eventually.ts'
 import { startCommand, type GatewayProcess } from '../support/gateway-process.ts'
 import { findKubectl } from '../support/kubectl.ts'
+import { startRedisServer } from '../support/redis-server.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const README = readFileSync(join(ROOT, 'README.md'), 'utf8')
@@ -21,6 +25,15 @@ function blocks(language: string): string[] {
   return [...README.matchAll(new RegExp(`^\`\`\`${language}\\n([^]*?)^\`\`\``, 'gm'))].map(
     ([, text]) => text!,
   )
+}
+
+/** Of the tour, without the subscription at its end. */
+const queries = blocks('graphql').filter((document) => !document.includes('\nsubscription '))
+
+interface LiveChange {
+  readonly type: string
+  readonly object: { readonly cluster: { readonly name: string } } | null
+  readonly cursor: string | null
 }
 
 /** Built by `npm run e2e:assets`, or on the PATH; without one there is nothing to run. */
@@ -96,13 +109,75 @@ describe('the README', () => {
       .toSorted()
       .map((name) => readFileSync(join(TOUR, name), 'utf8'))
     const shown = blocks('graphql')
-    expect(shown).toHaveLength(4)
-    expect(files.slice(0, 4)).toEqual(shown)
+    expect(shown).toHaveLength(5)
+    expect(files.slice(0, 5)).toEqual(shown)
+  })
+
+  it('follows what happens to the pods of the shop, from what is there on', async () => {
+    const document = blocks('graphql').at(-1)!
+    const client = createClient({ url: demo.url.replace('http', 'ws'), webSocketImpl: WebSocket })
+    const shown: Record<string, number> = {}
+    for await (const { data, errors } of client.iterate<{ podChanges: LiveChange }>({ query: document })) {
+      expect(errors).toBeUndefined()
+      const { type, object, cursor } = data!.podChanges
+      if (type === 'SYNCED') {
+        expect(cursor).toEqual(expect.any(String))
+        break
+      }
+      expect(type).toBe('ADDED')
+      shown[object!.cluster.name] = (shown[object!.cluster.name] ?? 0) + 1
+    }
+    await client.dispose()
+    expect(Object.keys(shown).toSorted()).toEqual(['prod-eu', 'prod-us', 'staging'])
+  })
+
+  it('draws a dashboard of the demo that changes with it', async () => {
+    const command = blocks('sh')
+      .find((block) => block.includes('examples/dashboard'))!
+      .trim()
+    const [program, ...args] = command.split(' ')
+    const child = spawn(program!, [...args, demo.url], { cwd: ROOT, stdio: ['ignore', 'pipe', 'inherit'] })
+    const exited = once(child, 'exit')
+    let types = ''
+    for await (const line of createInterface({ input: child.stdout })) {
+      const { type, pods, counts } = JSON.parse(line) as { type: string; pods: number; counts: object }
+      types += `${type} `
+      // The demo never rests: an image that cannot be pulled is tried for ever.
+      if (!types.includes('SYNCED') || type !== 'MODIFIED') continue
+      expect(Object.keys(counts).toSorted()).toEqual(['prod-eu', 'prod-us', 'staging'])
+      expect(pods).toBeGreaterThan(30)
+      break
+    }
+    child.kill('SIGTERM')
+    expect(await exited).toEqual([0, null])
+  })
+
+  it('serves the same clusters as two replicas that share one Redis', async () => {
+    const command = blocks('sh').find((block) => block.startsWith('REDIS_URL='))!
+    expect(command).toBe('REDIS_URL=redis://127.0.0.1:6379 npm start\n')
+    const redis = await startRedisServer()
+    const env = {
+      REDIS_URL: redis.url,
+      KUBECONFIG: join(directory, 'kubeconfig'),
+      FLEETGRAPH_SERVER_PORT: '0',
+    }
+    const replicas = await Promise.all([startCommand(['serve'], env), startCommand(['serve'], env)])
+    for (const replica of replicas) {
+      await eventually(async () => {
+        const { pods } = await replica.query<{ pods: object }>('{ pods { totalCount coverage { state } } }')
+        const current = { state: 'CURRENT' }
+        expect(pods).toMatchObject({ coverage: [current, current, current] })
+      })
+    }
+    const watched = replicas.map(({ log }) => log.filter(({ owned }) => owned === true))
+    expect(watched.flat().length).toBeGreaterThanOrEqual(3)
+    for (const replica of replicas) expect(await replica.close()).toBe(0)
+    await redis.close()
   })
 
   it('walks from the fleet over nodes and a workload to the links of its service, in all three clusters', async () => {
     const [fleet, nodes, workload, service] = await Promise.all(
-      blocks('graphql').map((document) => demo.query<Record<string, { nodes: readonly object[] }>>(document)),
+      queries.map((document) => demo.query<Record<string, { nodes: readonly object[] }>>(document)),
     )
     expect(fleet!['clusters']!.nodes).toHaveLength(3)
     expect(nodes!['nodes']!.nodes.length).toBeGreaterThan(3)

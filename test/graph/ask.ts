@@ -1,9 +1,10 @@
 /** Asks the graph as the server does: validated, then executed by graphql-js over a view of the fleet. */
 import { execute, parse, validate, type GraphQLFormattedError } from 'graphql'
-import { AuthorizedFleet, everything, type Policy } from '../../src/access/authorized-fleet.ts'
+import { type AuthorizedFleet, everything, type Policy } from '../../src/access/authorized-fleet.ts'
 import type { Fleet } from '../../src/fleet/fleet.ts'
 import { createContext } from '../../src/graph/context.ts'
 import { createSchema } from '../../src/graph/schema.ts'
+import { liveView } from './follow.ts'
 
 /** What tests look into: fields that are not there are `undefined`, as in JSON. */
 export interface Answer {
@@ -23,7 +24,7 @@ export async function ask(
   const source = parse(document)
   const invalid = validate(schema, source)
   if (invalid.length > 0) throw new Error(`The document is not valid: ${invalid.join('\n')}`)
-  const view = new AuthorizedFleet(fleet, { name: 'alice', groups: [] }, policy)
+  const view = liveView(fleet, policy)
   const result = await execute({
     schema,
     document: source,

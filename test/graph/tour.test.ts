@@ -13,9 +13,10 @@ describe('the tour', () => {
     expect(files.length).toBeGreaterThan(3)
   })
 
-  it.each(files)('%s is a valid document that the graph answers without errors', async (file) => {
+  it.each(files)('%s is a valid document, and a query is answered without errors', async (file) => {
     const text = readFileSync(new URL(file, folder), 'utf8')
     expect(validate(createSchema(), parse(text))).toEqual([])
+    if (/^subscription /m.test(text)) return
     const { data, errors } = await ask(shopFleet().fleet, text)
     expect(errors).toEqual([])
     expect(data).toBeTruthy()

@@ -24,7 +24,7 @@ function asker(user = alice): Asker {
       contexts.push(context)
       return context
     },
-    signal: () => new AbortController().signal,
+    sharedContext: () => zooContext(),
   }
 }
 

@@ -40,7 +40,7 @@ describe('limits', () => {
     const asker = {
       user: { name: 'x', groups: [] },
       context: () => zooContext(),
-      signal: () => new AbortController().signal,
+      sharedContext: () => zooContext(),
     }
     const limit = (query: string) => {
       const result = executor.execute({ query }, asker)

@@ -19,6 +19,7 @@ import {
   parse,
   type GraphQLArgument,
   type GraphQLCompositeType,
+  type GraphQLField,
   type GraphQLInputType,
   type GraphQLSchema,
 } from 'graphql'
@@ -34,6 +35,8 @@ export interface RandomOptions {
   /** Values for arguments and input fields of leaf types that need one of a few, by their name. */
   readonly named?: Readonly<Record<string, readonly unknown[]>>
   readonly depth?: number
+  /** A subscription to this field, instead of a query. */
+  readonly subscription?: string
   /** `Type.field` that is never selected. */
   readonly without?: ReadonlySet<string>
 }
@@ -74,12 +77,24 @@ class Generator {
   }
 
   make(): RandomQuery {
-    const body = this.#selection(this.#schema.getQueryType()!, this.#options.depth ?? 4)
+    const { depth = 4, subscription } = this.#options
+    const body =
+      subscription === undefined
+        ? this.#selection(this.#schema.getQueryType()!, depth)
+        : this.#subscription(this.#schema.getSubscriptionType()!.getFields()[subscription]!, depth)
     const head = this.#declared.length > 0 ? `(${this.#declared.join(', ')})` : ''
+    const type = subscription === undefined ? 'query' : 'subscription'
     return {
-      query: [`query Random${head} ${body}`, ...this.#fragments].join('\n'),
+      query: [`${type} Random${head} ${body}`, ...this.#fragments].join('\n'),
       variables: this.#variables,
     }
+  }
+
+  #subscription(field: GraphQLField<unknown, unknown>, depth: number): string {
+    const args = field.args.flatMap((argument) => this.#argument(argument))
+    const type = getNamedType(field.type) as GraphQLCompositeType
+    const head = args.length > 0 ? `(${args.join(', ')})` : ''
+    return `{ ${field.name}${head} ${this.#selection(type, depth)} }`
   }
 
   /** mulberry32 */

@@ -198,7 +198,9 @@ describe('anything else', () => {
     const html = await page(there)
     expect(html.headers.get('content-type')).toContain('text/html')
     expect(html.headers.get('content-security-policy')).toContain("default-src 'none'")
-    expect(await html.text()).toContain('<title>fleetgraph</title>')
+    const text = await html.text()
+    expect(text).toContain('<title>fleetgraph</title>')
+    expect(text).toContain('"method":"POST"')
     const not = await start({ options: { graphiql: false } })
     expect((await page(not)).headers.get('content-type') ?? '').not.toContain('text/html')
     const introspect = async (server: ZooServer) =>

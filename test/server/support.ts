@@ -3,6 +3,7 @@ import { connect } from 'node:net'
 import { everything } from '../../src/access/authorized-fleet.ts'
 import type { Logger } from '../../src/server/logger.ts'
 import { startServer, type RunningServer, type ServerSetup } from '../../src/server/server.ts'
+import { FakeHub } from './fake-hub.ts'
 import { zoo, zooAccess } from './zoo.ts'
 
 export interface LogLine {
@@ -30,6 +31,7 @@ export function collectingLogger(debug = false): Logger & { readonly lines: LogL
 export type ZooServer = RunningServer & {
   readonly log: readonly LogLine[]
   readonly access: ReturnType<typeof zooAccess>
+  readonly hub: FakeHub
   /** POSTs a query as JSON. */
   ask(query: string, more?: object, headers?: Record<string, string>): Promise<Response>
 }
@@ -39,7 +41,8 @@ export async function zooServer(
   state: { revision: number } = { revision: 0 },
 ): Promise<ZooServer> {
   const logger = collectingLogger(true)
-  const access = zooAccess(state)
+  const hub = new FakeHub()
+  const access = zooAccess(state, hub)
   const server = await startServer({
     schema: zoo,
     policy: everything,
@@ -53,6 +56,7 @@ export async function zooServer(
     ...server,
     log: logger.lines,
     access,
+    hub,
     ask: (query, more = {}, headers = {}) =>
       fetch(`${server.url}/graphql`, {
         method: 'POST',

@@ -12,19 +12,20 @@ describe('the tour', () => {
   const { fleet } = shopFleet()
   const executor = new Executor({ schema: createSchema(), logger: silent })
   const user = { name: 'visitor', groups: [] }
-  const signal = new AbortController().signal
-  const asker = {
-    user,
-    context: () => createContext(new AuthorizedFleet(fleet, user, everything)),
-    signal: () => signal,
-  }
+  const context = () => createContext(new AuthorizedFleet(fleet, user, everything))
+  const asker = { user, context, sharedContext: context }
 
   test('has operations, and a folder without any has none', () => {
     expect(exampleOperations().length).toBeGreaterThan(2)
     expect(exampleOperations('/nowhere')).toEqual([])
   })
 
-  test.each(exampleOperations().map((query) => [/query (\w+)/.exec(query)?.[1], query]))(
+  const queries = exampleOperations().flatMap((query) => {
+    const name = /^query (\w+)/m.exec(query)?.[1]
+    return name ? [[name, query] as const] : []
+  })
+
+  test.each(queries)(
     '%s is answered without errors, at first and from compiled code',
     async (_name, query) => {
       const first = await executor.execute({ query }, asker)

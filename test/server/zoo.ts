@@ -19,11 +19,14 @@ import {
   GraphQLString,
   GraphQLUnionType,
 } from 'graphql'
-import type { Access } from '../../src/server/exchange.ts'
+import { LiveSource, type LiveHub } from '../../src/events/live.ts'
+import type { Access, Credentials } from '../../src/server/exchange.ts'
 
 export interface ZooContext {
   readonly fleet: { readonly reads: { volatile: boolean; unchanged(): boolean } }
   readonly signal?: AbortSignal
+  /** Behind `animalChanges`. */
+  readonly hub?: LiveHub
   /** Resolvers count their calls here. */
   readonly calls: Record<string, number>
 }
@@ -41,7 +44,7 @@ interface Animal {
   readonly trick?: string | null
 }
 
-const ANIMALS: readonly Animal[] = Array.from({ length: 7 }, (_, index) => ({
+export const ANIMALS: readonly Animal[] = Array.from({ length: 7 }, (_, index) => ({
   kind: index % 2 === 0 ? 'Cat' : 'Dog',
   id: `a${index}`,
   name: `Animal "${index}" – ü`,
@@ -171,6 +174,7 @@ const animalFields = () => ({
   /** Reads live for the oldest two. */
   live: {
     type: GraphQLString,
+    extensions: { live: true },
     resolve: (animal: Animal, _args: unknown, context: ZooContext) => {
       if (animal.age < 5) return 'from memory'
       context.fleet.reads.volatile = true
@@ -298,7 +302,86 @@ const Mutation = new GraphQLObjectType({
   },
 })
 
-export const zoo = new GraphQLSchema({ query: Query, mutation: Mutation, types: [Cat, Dog] })
+const AnimalChange = new GraphQLObjectType({
+  name: 'AnimalChange',
+  fields: {
+    type: { type: new GraphQLNonNull(GraphQLString) },
+    object: { type: Animal },
+    previous: { type: Animal },
+    message: { type: GraphQLString },
+    cursor: { type: GraphQLString },
+    /** Waits, and does not say that it reads live. */
+    undeclared: { type: GraphQLString, resolve: () => Promise.resolve('late') },
+  },
+})
+
+const Subscription = new GraphQLObjectType({
+  name: 'Subscription',
+  fields: {
+    animalChanges: {
+      type: new GraphQLNonNull(AnimalChange),
+      args: {
+        filter: { type: Filter },
+        snapshot: { type: new GraphQLNonNull(GraphQLBoolean), defaultValue: false },
+        after: { type: GraphQLString },
+      },
+      subscribe: (
+        _source,
+        { snapshot, after }: { snapshot: boolean; after?: string | null },
+        { hub, signal }: ZooContext,
+      ) => {
+        const request = { type: 'clusters', clusters: () => true } as const
+        return new LiveSource(hub!, request, { snapshot, ...(after != null && { after }) }, signal)
+      },
+      resolve: (event: unknown) => event,
+    },
+    /** Not of the hub; as fast as it is read. `steps` counts them. */
+    countdown: {
+      type: new GraphQLNonNull(GraphQLInt),
+      args: { from: { type: new GraphQLNonNull(GraphQLInt) } },
+      subscribe: async function* (_source, { from }: { from: number }, { calls }: ZooContext) {
+        for (let left = from; left >= 0; left--) {
+          calls['steps'] = (calls['steps'] ?? 0) + 1
+          yield left
+        }
+      },
+      resolve: (left: unknown) => left,
+    },
+    /** Says one thing, then nothing until it is ended. */
+    waiting: {
+      type: GraphQLString,
+      subscribe: async function* (_source, _args, { signal, calls }: ZooContext) {
+        calls['waiting'] = 1
+        try {
+          yield 'began'
+          await new Promise((resolve) => signal?.addEventListener('abort', resolve))
+        } finally {
+          calls['waiting'] = 0
+        }
+      },
+      resolve: (text: unknown) => text,
+    },
+    refusing: {
+      type: GraphQLString,
+      subscribe: () => Promise.reject(new GraphQLError('not today', { extensions: { code: 'CLOSED' } })),
+    },
+    breaking: {
+      type: GraphQLString,
+      subscribe: async function* () {
+        yield 'one'
+        throw new TypeError('secret /etc/path of the bug')
+      },
+      resolve: (text: unknown) => text,
+    },
+  },
+})
+
+export const zoo = new GraphQLSchema({
+  query: Query,
+  mutation: Mutation,
+  subscription: Subscription,
+  types: [Cat, Dog],
+})
 
 /** A context whose reads are valid until `changed` says otherwise. */
 export function zooContext(state: { revision: number } = { revision: 0 }): ZooContext {
@@ -310,17 +393,40 @@ export function zooContext(state: { revision: number } = { revision: 0 }): ZooCo
   return { fleet: { reads }, calls: {} }
 }
 
-/** Everyone is the same visitor; `contexts` collects what was made. */
+/**
+ * `contexts` collects what was made. A visitor without credentials is let in; one who gives a token has its
+ * name, after a while where it begins with `slow`, and not at all where it is `bad` or `forbidden`.
+ */
 export function zooAccess(
   state: { revision: number } = { revision: 0 },
-): Access & { readonly contexts: ZooContext[] } {
+  hub?: LiveHub,
+): Access & { readonly contexts: ZooContext[]; readonly credentials: Credentials[] } {
   const contexts: ZooContext[] = []
+  const credentials: Credentials[] = []
   const visitor = { name: 'visitor', groups: [] }
   return {
     contexts,
-    authenticate: () => visitor,
+    credentials,
+    authenticate: (given) => {
+      credentials.push(given)
+      const token = given.connectionParams?.['token'] ?? given.headers.authorization
+      if (typeof token !== 'string') return visitor
+      if (token === 'bad') {
+        throw new GraphQLError('No such token.', { extensions: { code: 'UNAUTHENTICATED' } })
+      }
+      const user = { name: token, groups: [] }
+      if (!token.startsWith('slow')) return user
+      return new Promise((resolve, reject) =>
+        setImmediate(() => {
+          if (token === 'slow forbidden') {
+            reject(new GraphQLError('Not you.', { extensions: { code: 'FORBIDDEN' } }))
+          } else if (token === 'slow bug') reject(new TypeError('secret'))
+          else resolve(user)
+        }),
+      )
+    },
     contextFor: (_user, signal) => {
-      const context = { ...zooContext(state), signal }
+      const context = { ...zooContext(state), signal, ...(hub && { hub }) }
       contexts.push(context)
       return context
     },

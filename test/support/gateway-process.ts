@@ -104,7 +104,9 @@ export async function startCommand(
 
 /** The configuration of a test is what the test says, whatever stands in the environment around it. */
 function withoutConfiguration(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  return Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith('FLEETGRAPH_')))
+  return Object.fromEntries(
+    Object.entries(env).filter(([name]) => !name.startsWith('FLEETGRAPH_') && name !== 'REDIS_URL'),
+  )
 }
 
 /** The URL from the line that says where it listens; rejects with the log when the process ends first. */

@@ -4,7 +4,7 @@
  * pulls and starts of realistic length do not slow the tests down.
  */
 import { startControllers } from '../../src/simulator/controllers/control-loop.ts'
-import type { KubeObjectInput, ResourceKey } from '../../src/simulator/registry.ts'
+import type { KubeObjectInput, ResourceKey, Timeline } from '../../src/simulator/registry.ts'
 import { startSimulator, type Simulator } from '../../src/simulator/simulator.ts'
 
 export interface SimulatedCluster {
@@ -19,16 +19,22 @@ export interface SimulatedClusterOptions {
   readonly nodes?: number
   /** Seconds of the cluster in one of ours; default 20. */
   readonly speed?: number
+  /** Default: a free one. */
+  readonly port?: number
+  /** Of its controllers, to be stopped by whoever made it; default: real time until it is closed. */
+  readonly timeline?: Timeline
   /** HTTPS, as kubectl needs it: it sends no token over plain HTTP. Default false. */
   readonly tls?: boolean
 }
 
 export async function startSimulatedCluster(options: SimulatedClusterOptions): Promise<SimulatedCluster> {
-  const { name, nodes = 3, speed = 20, tls = false } = options
+  const { name, nodes = 3, speed = 20, tls = false, port = 0, timeline } = options
   const nodeNames = Array.from({ length: nodes }, (_, index) => `node-${index}`)
   const simulator = await startSimulator({
     name,
+    port,
     tls,
+    ...(timeline && { timeline }),
     objects: [...nodeNames.map(node), storageClass()],
     controllers: ({ registry, timeline, signal }) => startControllers(registry, timeline, { speed, signal }),
   })

@@ -6,7 +6,7 @@ import { ConditionStatus } from '../enums.ts'
 import { anyText, equals, indexed, text, TextFilter, where } from '../filters.ts'
 import { defineList, listField } from '../list.ts'
 import { ConditionRef } from '../metadata.ts'
-import { placeList } from '../place.ts'
+import { placeChanges, placeList } from '../place.ts'
 import { ResourcesRef, total } from '../quantities.ts'
 import { KIND_REFS, KubernetesObject, Node } from '../refs.ts'
 import { clustersOfRow } from '../relations.ts'
@@ -65,6 +65,7 @@ const nodeList = defineList({
 })
 
 placeList('nodes', nodeList)
+placeChanges('nodeChanges', nodeList)
 
 const TaintRef = builder.objectRef<Taint>('Taint').implement({
   description: 'Keeps pods that do not tolerate it away from a node.',

@@ -6,7 +6,9 @@ import type { Kind } from '../../kubernetes/rows.ts'
 import type { AuthorizedFleet } from '../../access/authorized-fleet.ts'
 import type { Coverage } from '../../access/coverage.ts'
 import type { Cluster, ClusterHealth } from '../../fleet/fleet.ts'
+import type { LiveEvent } from '../../events/live.ts'
 import { builder } from '../builder.ts'
+import { ChangeTypeEnum, DeletedReasonEnum } from '../changes.ts'
 import { connectionType, windowOf, type Connection } from '../connection.ts'
 import { CoverageRef } from '../coverage.ts'
 import { KindEnum } from '../enums.ts'
@@ -173,22 +175,64 @@ builder.queryFields((t) => ({
       filter: t.arg({ type: ClusterFilter, description: 'Which clusters; absent: all.' }),
       ...windowArguments(t),
     },
-    resolve: (_root, args, { fleet }) => {
-      const { name, selector, states } = args.filter ?? {}
-      const labels = selector == null ? undefined : labelSelectorOf(selector, 'filter.selector')
-      const test = name ? textTest(name) : undefined
-      const matching = fleet
-        .clusters()
-        .filter(
-          (cluster) =>
-            (!test || test(cluster.name)) &&
-            (!labels || matchesLabels(labels, cluster.labels)) &&
-            (!states || states.includes(cluster.health.state)),
-        )
-      return clusterPage(matching, args, fleet)
-    },
+    resolve: (_root, args, { fleet }) =>
+      clusterPage(fleet.clusters().filter(testOf(args.filter)), args, fleet),
   }),
 }))
+
+/** Throws BAD_USER_INPUT. */
+function testOf(filter: ClusterFilterInput | null | undefined): (cluster: Cluster) => boolean {
+  const { name, selector, states } = filter ?? {}
+  const labels = selector == null ? undefined : labelSelectorOf(selector, 'filter.selector')
+  const test = name ? textTest(name) : undefined
+  return (cluster) =>
+    (!test || test(cluster.name)) &&
+    (!labels || matchesLabels(labels, cluster.labels)) &&
+    (!states || states.includes(cluster.health.state))
+}
+
+const ClusterChangeRef = builder.objectRef<LiveEvent>('ClusterChange').implement({
+  description: 'An event of a subscription to clusters.',
+  fields: (t) => ({
+    type: t.expose('type', {
+      type: ChangeTypeEnum,
+      description:
+        'What it tells: ADDED for a cluster that joins the fleet or comes into the filter, MODIFIED where its state, its version or its labels have changed, DELETED, SYNCED after a snapshot, and RESYNC for a reader that was too slow: ADDED for all and SYNCED follow.',
+    }),
+    cluster: t.expose('cluster', {
+      type: ClusterRef,
+      nullable: true,
+      description: 'The cluster as it is now; of DELETED as it was last. Null for SYNCED and RESYNC.',
+    }),
+    deletedReason: t.expose('deletedReason', {
+      type: DeletedReasonEnum,
+      nullable: true,
+      description: 'Of DELETED: why.',
+    }),
+    message: t.exposeString('message', {
+      nullable: true,
+      description: 'A sentence for a person, or null.',
+    }),
+  }),
+})
+
+builder.subscriptionField('clusterChanges', (t) =>
+  t.field({
+    type: ClusterChangeRef,
+    description:
+      'Clusters as they join and leave the fleet, go up and down, or change version or labels. It cannot be resumed: ask for a `snapshot` each time.',
+    args: {
+      filter: t.arg({ type: ClusterFilter, description: 'Which clusters; absent: all.' }),
+      snapshot: t.arg.boolean({
+        defaultValue: false,
+        description: 'Whether to begin with what is there: ADDED for each cluster, then one SYNCED.',
+      }),
+    },
+    subscribe: (_root, { filter, snapshot }, { fleet, signal }) =>
+      fleet.follow({ type: 'clusters', clusters: testOf(filter) }, { snapshot: snapshot ?? false }, signal),
+    resolve: (event) => event,
+  }),
+)
 
 function clusterPage(
   matching: readonly Cluster[],

@@ -2,7 +2,7 @@
 import type { EventRow } from '../../kubernetes/rows.ts'
 import { equals, oneOf, text, TextFilter, where } from '../filters.ts'
 import { defineList } from '../list.ts'
-import { placeList } from '../place.ts'
+import { placeChanges, placeList } from '../place.ts'
 import { KIND_REFS, KubernetesObject, Node } from '../refs.ts'
 import { isKind } from '../relations.ts'
 import { namespacedFields } from './namespaced.ts'
@@ -59,6 +59,7 @@ export const eventList = defineList({
 })
 
 placeList('events', eventList)
+placeChanges('eventChanges', eventList)
 
 KIND_REFS.Event.implement({
   description:

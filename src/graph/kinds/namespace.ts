@@ -4,7 +4,7 @@ import { builder } from '../builder.ts'
 import { oneOf } from '../filters.ts'
 import { defineList } from '../list.ts'
 import { ConditionRef } from '../metadata.ts'
-import { placeList } from '../place.ts'
+import { placeChanges, placeList } from '../place.ts'
 import { KIND_REFS, KubernetesObject, Node } from '../refs.ts'
 
 const NamespacePhase = builder.enumType('NamespacePhase', {
@@ -15,20 +15,20 @@ const NamespacePhase = builder.enumType('NamespacePhase', {
   } satisfies Record<NamespaceRow['phase'], { description: string }>,
 })
 
-placeList(
-  'namespaces',
-  defineList({
-    name: 'Namespace',
-    plural: 'namespaces',
-    kinds: ['Namespace'],
-    node: KIND_REFS.Namespace,
-    namespaced: false,
-    filter: (t) => ({
-      phases: t.field({ type: [NamespacePhase], description: 'In one of these phases.' }),
-    }),
-    conditions: ({ phases }) => oneOf<NamespaceRow, string>(phases, (row) => row.phase),
+const namespaceList = defineList({
+  name: 'Namespace',
+  plural: 'namespaces',
+  kinds: ['Namespace'],
+  node: KIND_REFS.Namespace,
+  namespaced: false,
+  filter: (t) => ({
+    phases: t.field({ type: [NamespacePhase], description: 'In one of these phases.' }),
   }),
-)
+  conditions: ({ phases }) => oneOf<NamespaceRow, string>(phases, (row) => row.phase),
+})
+
+placeList('namespaces', namespaceList)
+placeChanges('namespaceChanges', namespaceList)
 
 KIND_REFS.Namespace.implement({
   description: 'A namespace of a cluster: the scope of most objects.',

@@ -14,7 +14,7 @@ import {
 } from '../filters.ts'
 import { defineList } from '../list.ts'
 import { ConditionRef } from '../metadata.ts'
-import { placeList } from '../place.ts'
+import { placeChanges, placeList } from '../place.ts'
 import { KIND_REFS, KubernetesObject, Node, Workload } from '../refs.ts'
 import { claimsOf, servicesSelecting, workloadOf } from '../relations.ts'
 import { namespacedFields } from './namespaced.ts'
@@ -94,6 +94,7 @@ export const podList = defineList({
 })
 
 placeList('pods', podList)
+placeChanges('podChanges', podList)
 
 KIND_REFS.Pod.implement({
   description: 'A pod: containers that run together on a node.',

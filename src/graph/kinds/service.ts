@@ -5,7 +5,7 @@ import { equals, oneOf, where } from '../filters.ts'
 import { LINK_KINDS, linksOf, type Link } from '../links.ts'
 import { defineList, listField } from '../list.ts'
 import { LabelRef, labelsOf } from '../metadata.ts'
-import { placeList } from '../place.ts'
+import { placeChanges, placeList } from '../place.ts'
 import { KIND_REFS, KubernetesObject, Node, Workload } from '../refs.ts'
 import { ingressesTo, podsBehind, workloadsBehind } from '../relations.ts'
 import { namespacedFields } from './namespaced.ts'
@@ -90,30 +90,30 @@ export const LinkRef = builder.objectRef<Link>('Link').implement({
   }),
 })
 
-placeList(
-  'services',
-  defineList({
-    name: 'Service',
-    plural: 'services',
-    kinds: ['Service'],
-    node: KIND_REFS.Service,
-    filter: (t) => ({
-      types: t.field({ type: [ServiceType], description: 'Of these types.' }),
-      port: t.int({ description: 'With this port.' }),
-      clusterIP: t.string({ description: 'With this address in the cluster; `None`: headless ones.' }),
-    }),
-    conditions: ({ types, port, clusterIP }) => [
-      ...oneOf<ServiceRow, string>(types, (row) => row.type),
-      ...(port == null
-        ? []
-        : [where<ServiceRow>((row) => row.ports.some((candidate) => candidate.port === port))]),
-      ...equals<ServiceRow, string>(clusterIP, (row) => row.clusterIP),
-    ],
-    order: {
-      TYPE: { description: 'Type, in the order of the alphabet.', value: (row: ServiceRow) => row.type },
-    },
+const serviceList = defineList({
+  name: 'Service',
+  plural: 'services',
+  kinds: ['Service'],
+  node: KIND_REFS.Service,
+  filter: (t) => ({
+    types: t.field({ type: [ServiceType], description: 'Of these types.' }),
+    port: t.int({ description: 'With this port.' }),
+    clusterIP: t.string({ description: 'With this address in the cluster; `None`: headless ones.' }),
   }),
-)
+  conditions: ({ types, port, clusterIP }) => [
+    ...oneOf<ServiceRow, string>(types, (row) => row.type),
+    ...(port == null
+      ? []
+      : [where<ServiceRow>((row) => row.ports.some((candidate) => candidate.port === port))]),
+    ...equals<ServiceRow, string>(clusterIP, (row) => row.clusterIP),
+  ],
+  order: {
+    TYPE: { description: 'Type, in the order of the alphabet.', value: (row: ServiceRow) => row.type },
+  },
+})
+
+placeList('services', serviceList)
+placeChanges('serviceChanges', serviceList)
 
 KIND_REFS.Service.implement({
   description: 'A Service: one address for a set of pods.',

@@ -15,7 +15,7 @@ import {
 } from '../filters.ts'
 import { defineList } from '../list.ts'
 import { WORKLOAD_ORDER } from '../order.ts'
-import { placeList } from '../place.ts'
+import { placeChanges, placeList } from '../place.ts'
 import { Workload, type RowRef } from '../refs.ts'
 
 /** The fields of every workload's filter. */
@@ -90,3 +90,4 @@ const allWorkloads = defineList({
 })
 
 placeList('workloads', allWorkloads)
+placeChanges('workloadChanges', allWorkloads)

@@ -43,11 +43,11 @@ import {
 } from './shared.ts'
 
 /** A container's status without its times. */
-type StatusShape = Omit<ContainerStatus, 'since' | 'lastFinishedAt'>
-type ConditionShape = Omit<Condition, 'lastTransitionTime'>
+export type StatusShape = Omit<ContainerStatus, 'since' | 'lastFinishedAt'>
+export type ConditionShape = Omit<Condition, 'lastTransitionTime'>
 
 /** What pods of one template in one state share. */
-interface PodState extends Pick<
+export interface PodState extends Pick<
   PodRow,
   | 'phase'
   | 'status'
@@ -81,8 +81,34 @@ type Times = readonly (Seconds | null)[]
 
 const states = new Interner<PodState>(1 << 15)
 
-/** One pod. Its fields are the identity and `PodState`; everything that `PodRow` promises is readable. */
-class Pod implements PodRow {
+/** What a pod's row holds itself. */
+export interface PodParts extends Pick<
+  PodRow,
+  | 'cluster'
+  | 'uid'
+  | 'namespace'
+  | 'name'
+  | 'resourceVersion'
+  | 'generation'
+  | 'creationTimestamp'
+  | 'deletionTimestamp'
+  | 'labels'
+  | 'owner'
+  | 'nodeName'
+  | 'podIP'
+  | 'hostIP'
+  | 'startTime'
+  | 'lastRestartAt'
+> {
+  readonly state: PodState
+  readonly times: Times
+}
+
+/**
+ * One pod. Its fields are the identity and `PodState`; everything that `PodRow` promises is readable. `state`
+ * and `times` are for `pod-codec.ts`, and no part of the row.
+ */
+export class Pod implements PodRow, PodParts {
   readonly cluster: string
   readonly uid: string
   readonly namespace: string
@@ -99,34 +125,28 @@ class Pod implements PodRow {
   readonly startTime: Seconds | null
   readonly lastRestartAt: Seconds | null
   readonly id: string
-  private readonly state: PodState
-  private readonly times: Times
+  readonly state: PodState
+  readonly times: Times
 
-  constructor(object: Json, cluster: string) {
-    const metadata = record(object['metadata'])
-    const spec = record(object['spec'])
-    const status = record(object['status'])
-    const parts = partsOf(metadata, spec, status)
-    const key = stateKey(parts)
-
-    this.cluster = cluster
-    this.namespace = shareText(metadata['namespace'])
-    this.name = text(metadata['name'])
-    this.id = globalId('Pod', cluster, this.namespace, this.name)
-    this.uid = text(metadata['uid'])
-    this.resourceVersion = text(metadata['resourceVersion'])
-    this.generation = integer(metadata['generation'])
-    this.creationTimestamp = seconds(metadata['creationTimestamp']) ?? 0
-    this.deletionTimestamp = seconds(metadata['deletionTimestamp'])
-    this.labels = shareLabels(metadata['labels'])
-    this.owner = shareOwner(metadata['ownerReferences'])
-    this.nodeName = shareText(spec['nodeName'])
-    this.podIP = textOrNull(status['podIP'])
-    this.hostIP = shareTextOrNull(status['hostIP'])
-    this.startTime = seconds(status['startTime'])
-    this.lastRestartAt = parts.printed.lastRestartAt
-    this.state = (states.find(key) ?? states.add(key, makeState(parts))).value
-    this.times = timesOf(parts)
+  constructor(parts: PodParts) {
+    this.cluster = parts.cluster
+    this.namespace = parts.namespace
+    this.name = parts.name
+    this.id = globalId('Pod', parts.cluster, parts.namespace, parts.name)
+    this.uid = parts.uid
+    this.resourceVersion = parts.resourceVersion
+    this.generation = parts.generation
+    this.creationTimestamp = parts.creationTimestamp
+    this.deletionTimestamp = parts.deletionTimestamp
+    this.labels = parts.labels
+    this.owner = parts.owner
+    this.nodeName = parts.nodeName
+    this.podIP = parts.podIP
+    this.hostIP = parts.hostIP
+    this.startTime = parts.startTime
+    this.lastRestartAt = parts.lastRestartAt
+    this.state = parts.state
+    this.times = parts.times
     Object.freeze(this)
   }
 
@@ -283,7 +303,31 @@ class Pod implements PodRow {
 }
 
 export function projectPod(object: unknown, cluster: string): PodRow {
-  return new Pod(record(object), cluster)
+  const raw = record(object)
+  const metadata = record(raw['metadata'])
+  const spec = record(raw['spec'])
+  const status = record(raw['status'])
+  const parts = partsOf(metadata, spec, status)
+  const key = stateKey(parts)
+  return new Pod({
+    cluster,
+    namespace: shareText(metadata['namespace']),
+    name: text(metadata['name']),
+    uid: text(metadata['uid']),
+    resourceVersion: text(metadata['resourceVersion']),
+    generation: integer(metadata['generation']),
+    creationTimestamp: seconds(metadata['creationTimestamp']) ?? 0,
+    deletionTimestamp: seconds(metadata['deletionTimestamp']),
+    labels: shareLabels(metadata['labels']),
+    owner: shareOwner(metadata['ownerReferences']),
+    nodeName: shareText(spec['nodeName']),
+    podIP: textOrNull(status['podIP']),
+    hostIP: shareTextOrNull(status['hostIP']),
+    startTime: seconds(status['startTime']),
+    lastRestartAt: parts.printed.lastRestartAt,
+    state: (states.find(key) ?? states.add(key, makeState(parts))).value,
+    times: timesOf(parts),
+  })
 }
 
 const PHASES = new Set(['Pending', 'Running', 'Succeeded', 'Failed', 'Unknown'] as const)
@@ -333,11 +377,7 @@ function stateKey({ spec, status, printed, containers, volumes, statuses, condit
 }
 
 function makeState({ spec, status, printed, containers, volumes, statuses, conditions }: Parts): PodState {
-  const shapes = statuses.map((raw) => (raw ? statusShape(raw) : null))
-  const running = shapes.flatMap((shape, index) =>
-    shape?.state === 'RUNNING' ? containers.value[index]!.image : [],
-  )
-  return Object.freeze({
+  return podState({
     phase: oneOf(status['phase'], PHASES, 'Unknown'),
     status: shareText(printed.status),
     reason: shareTextOrNull(status['reason']),
@@ -349,20 +389,33 @@ function makeState({ spec, status, printed, containers, volumes, statuses, condi
     serviceAccountName: shareText(spec['serviceAccountName']),
     priorityClassName: shareTextOrNull(spec['priorityClassName']),
     specs: containers.value,
-    statuses: Object.freeze(shapes),
+    statuses: Object.freeze(statuses.map((raw) => (raw ? statusShape(raw) : null))),
     volumes: volumes.value,
     conditions: Object.freeze(conditions.map(conditionShape)),
-    images: shareList(Array.from(new Set(containers.value.map(({ image }) => image)))),
-    runningImages: shareList(running),
     ...podResources(spec, containers.value, status),
   })
 }
 
-function timesOf({ statuses, conditions }: Parts): Times {
-  // Of the exact length: growing by pushes would leave slack in each of half a million rows.
+/** With what follows from the rest of it. The lists must be frozen. */
+export function podState(state: Omit<PodState, 'images' | 'runningImages'>): PodState {
+  const { specs, statuses } = state
+  const running = statuses.flatMap((shape, index) => (shape?.state === 'RUNNING' ? specs[index]!.image : []))
+  return Object.freeze({
+    ...state,
+    images: shareList(Array.from(new Set(specs.map(({ image }) => image)))),
+    runningImages: shareList(running),
+  })
+}
+
+/** Of the exact length: growing by pushes would leave slack in each of half a million rows. */
+export function emptyTimes(length: number): (Seconds | null)[] {
   const times: (Seconds | null)[] = []
-  times.length = statuses.length * 2 + conditions.length
-  times.fill(null)
+  times.length = length
+  return times.fill(null)
+}
+
+function timesOf({ statuses, conditions }: Parts): Times {
+  const times = emptyTimes(statuses.length * 2 + conditions.length)
   let at = 0
   for (const raw of statuses) {
     if (raw) {

@@ -3,7 +3,7 @@
  * or has what is unknown, still becomes a row (`fields.ts`). Each reads the versions that `KINDS` lists.
  */
 import type { Projection } from '../kinds.ts'
-import type { Kind } from '../rows.ts'
+import type { Kind, Rows } from '../rows.ts'
 import {
   projectEvent,
   projectHorizontalPodAutoscaler,
@@ -50,6 +50,15 @@ const PROJECTIONS = {
   Event: projectEvent,
 } satisfies { [K in Kind]: Projection<K> }
 
+/**
+ * A row of an object that has nothing, not frozen: copies of it are of the same hidden class as the rows of
+ * its kind until they are.
+ */
+export function emptyRow<K extends Exclude<Kind, 'Pod'>>(kind: K): Rows[K] {
+  const projection = PROJECTIONS[kind] as unknown as Projection<K>
+  return projection({}, '')
+}
+
 /** `project('Pod')(object, 'prod-eu')`: the row of one object, deeply frozen. Never throws. */
 export function project<K extends Kind>(kind: K): Projection<K> {
   // The table's type ties each kind to its projection; indexing by a type parameter loses that tie.
@@ -57,8 +66,8 @@ export function project<K extends Kind>(kind: K): Projection<K> {
   return (object, cluster) => freeze(projection(object, cluster))
 }
 
-/** What is shared is frozen already, deeply, so a row costs little more than its own fields. */
-function freeze<T>(value: T): T {
+/** Deeply. What is shared is frozen already, so a row costs little more than its own fields. */
+export function freeze<T>(value: T): T {
   if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value
   Object.freeze(value)
   for (const field in value) freeze(value[field])

@@ -94,17 +94,23 @@ export function shareOwner(references: unknown): OwnerReference | null {
   for (const item of list(references)) {
     const reference = record(item)
     if (reference['controller'] !== true) continue
-    const uid = text(reference['uid'])
-    const name = text(reference['name'])
-    const kind = text(reference['kind'])
-    const apiVersion = text(reference['apiVersion'])
-    const key = uid + SEPARATOR + kind + SEPARATOR + name + SEPARATOR + apiVersion
-    const found = owners.find(key)
-    if (found) return found.value
-    const owner = Object.freeze({ apiVersion: shareText(apiVersion), kind: shareText(kind), name, uid })
-    return owners.add(key, owner).value
+    return ownerReference(
+      text(reference['apiVersion']),
+      text(reference['kind']),
+      text(reference['name']),
+      text(reference['uid']),
+    )
   }
   return null
+}
+
+/** The shared copy of this owner. */
+export function ownerReference(apiVersion: string, kind: string, name: string, uid: string): OwnerReference {
+  const key = uid + SEPARATOR + kind + SEPARATOR + name + SEPARATOR + apiVersion
+  const found = owners.find(key)
+  if (found) return found.value
+  const owner = Object.freeze({ apiVersion: shareText(apiVersion), kind: shareText(kind), name, uid })
+  return owners.add(key, owner).value
 }
 
 export function shareQuantity(value: unknown): Quantity | null {
@@ -164,7 +170,7 @@ function containerKey(container: Json, type: ContainerSpec['type']): string {
     text(container['imagePullPolicy'])
   for (const item of list(container['ports'])) {
     const port = record(item)
-    key += `${SEPARATOR}p${text(port['name'])}/${integer(port['containerPort'])}/${text(port['protocol'])}/${integer(port['hostPort'])}`
+    key += `${SEPARATOR}p${text(port['name'])}/${integer(port['containerPort'])}/${text(port['protocol']) || 'TCP'}/${integer(port['hostPort'])}`
   }
   const resources = record(container['resources'])
   for (const side of ['requests', 'limits'] as const) {
@@ -240,12 +246,15 @@ const VOLUME_SOURCES: Readonly<Record<string, string>> = {
   persistentVolumeClaim: 'claimName',
 }
 
-function shareVolume(value: unknown): Interned<Volume> {
+function volumeOf(value: unknown): Volume {
   const volume = record(value)
-  const name = volumeName(volume['name'])
   let type = ''
   for (const field in volume) if (field !== 'name' && isRecord(volume[field])) type = field
   const source = textOrNull(record(volume[type])[VOLUME_SOURCES[type] ?? ''])
+  return { name: volumeName(volume['name']), type, source }
+}
+
+function shareVolume({ name, type, source }: Volume): Interned<Volume> {
   const key = name + SEPARATOR + type + SEPARATOR + (source ?? '')
   const found = volumes.find(key)
   if (found) return found
@@ -254,9 +263,14 @@ function shareVolume(value: unknown): Interned<Volume> {
 }
 
 export function shareVolumes(podSpec: Json): Interned<readonly Volume[]> {
+  return shareVolumeList(list(podSpec['volumes']).map(volumeOf))
+}
+
+/** The shared copy of these. */
+export function shareVolumeList(items: readonly Volume[]): Interned<readonly Volume[]> {
   let key = ''
   const found: Volume[] = []
-  for (const item of list(podSpec['volumes'])) {
+  for (const item of items) {
     const entry = shareVolume(item)
     key += `${entry.id},`
     found.push(entry.value)
@@ -272,22 +286,39 @@ export function conditionStatus(value: unknown): Condition['status'] {
 
 /** `status.conditions`, for kinds of which there are few enough to keep each condition as an object. */
 export function shareConditions(value: unknown): readonly Condition[] {
+  return shareConditionList(list(value).map(conditionFrom))
+}
+
+function conditionFrom(value: unknown): Condition {
+  const raw = record(value)
+  return {
+    type: text(raw['type']),
+    status: conditionStatus(raw['status']),
+    reason: textOrNull(raw['reason']),
+    message: textOrNull(raw['message']),
+    lastTransitionTime: seconds(raw['lastTransitionTime']),
+  }
+}
+
+/** The shared copy of these. */
+export function shareConditionList(items: readonly Condition[]): readonly Condition[] {
   let key = ''
   const found: Condition[] = []
-  for (const item of list(value)) {
-    const entry = shareCondition(record(item))
+  for (const item of items) {
+    const entry = shareCondition(item)
     key += `${entry.id},`
     found.push(entry.value)
   }
   return (conditionLists.find(key) ?? conditionLists.add(key, Object.freeze(found))).value
 }
 
-function shareCondition(raw: Json): Interned<Condition> {
-  const type = text(raw['type'])
-  const status = conditionStatus(raw['status'])
-  const reason = textOrNull(raw['reason'])
-  const message = textOrNull(raw['message'])
-  const lastTransitionTime = seconds(raw['lastTransitionTime'])
+function shareCondition({
+  type,
+  status,
+  reason,
+  message,
+  lastTransitionTime,
+}: Condition): Interned<Condition> {
   const key = [type, status, reason ?? '', message ?? '', lastTransitionTime ?? ''].join(SEPARATOR)
   const found = conditions.find(key)
   if (found) return found

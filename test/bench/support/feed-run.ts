@@ -35,6 +35,12 @@ export function startFeed(url: string, { how = 'stream' }: FeedRunOptions = {}):
     client: how === 'list' ? withoutStreaming(client) : client,
     project: project('Pod'),
     table: {
+      get status() {
+        return table.status
+      },
+      get whole() {
+        return table.whole
+      },
       apply(step) {
         table.apply(step)
         if (done(table)) resolve()

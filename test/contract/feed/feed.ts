@@ -2,8 +2,8 @@
  * The contract of the feed: whatever befalls the API server, once it is over every table of the cluster
  * equals a fresh list of it, row by row, for every kind – and while it lasts, the tables say so.
  *
- * Run against the simulator and against real control planes; a server without one of the fault verbs
- * says why.
+ * Run against the simulator and against real control planes, watched by the fleet itself and followed
+ * through Redis; a server without one of the fault verbs says why.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createFleet, type Cluster, type Fleet } from '../../../src/fleet/fleet.ts'
@@ -53,6 +53,13 @@ export interface FeedSuiteOptions {
   readonly churnRate: number
   /** Of each test. */
   readonly timeoutMs: number
+  /** Begins the feed under test; default: a fleet that watches. The source may be made several times. */
+  start?(source: () => ClusterSource): Promise<FedFleet>
+}
+
+export interface FedFleet {
+  readonly fleet: Fleet
+  close(): Promise<void>
 }
 
 const NO_FAULTS = 'a real API server has no such verb'
@@ -64,23 +71,24 @@ export function describeFeed(
 ): void {
   describe(`the feed of ${name}`, { timeout: options.timeoutMs }, () => {
     let server: FeedServer
-    let fleet: Fleet
+    let fed: FedFleet
     let churn: Churn
 
     beforeAll(async () => {
       server = await start()
-      fleet = createFleet({ sources: [sourceOf(server.connection)] })
+      const source = () => sourceOf(server.connection)
+      fed = await (options.start?.(source) ?? watched(source()))
       churn = await startChurn(server.http, options.churnRate)
     }, 120_000)
 
     afterAll(async () => {
       await churn?.close()
-      await fleet?.close()
+      await fed?.close()
       await server?.close()
     }, 60_000)
 
     const cluster = (): Cluster => {
-      const [found] = fleet.clusters
+      const [found] = fed.fleet.clusters
       if (!found) throw new Error('the fleet has no cluster yet')
       return found
     }
@@ -205,6 +213,11 @@ export function describeFeed(
       await equal()
     })
   })
+}
+
+async function watched(source: ClusterSource): Promise<FedFleet> {
+  const fleet = createFleet({ sources: [source] })
+  return { fleet, close: () => fleet.close() }
 }
 
 function sourceOf(connection: Connection): ClusterSource {

@@ -1,0 +1,119 @@
+/**
+ * Followers of the clusters themselves: their health and labels. There are few of them and no positions: a
+ * beginning, or a RESYNC, is all of them.
+ */
+import type { Cluster } from '../fleet/cluster.ts'
+import { Entry } from './entry.ts'
+import { type Follower, Group, type GroupContext, type Prelude } from './group.ts'
+import type { ClustersRequest, LiveStart, Membership, Render, Sink } from './live.ts'
+
+export class ClustersGroup<P> extends Group<P> {
+  protected readonly tables = undefined
+  readonly #request: ClustersRequest
+  readonly #fleet: { readonly clusters: readonly Cluster[] }
+  /** With the revision that was told. */
+  readonly #known = new Map<Cluster, number>()
+  /** They begin with all that is there once what waits for the others is told. */
+  readonly #beginning = new Map<Follower<P>, string | undefined>()
+
+  constructor(
+    key: string,
+    request: ClustersRequest,
+    render: Render<P>,
+    fleet: { readonly clusters: readonly Cluster[] },
+    context: GroupContext,
+  ) {
+    super(key, render, 0, context)
+    this.#request = request
+    this.#fleet = fleet
+    for (const cluster of this.#present()) this.#known.set(cluster, cluster.revision)
+  }
+
+  join(start: LiveStart, sink: Sink<P>): Membership {
+    const follower = this.add(sink)
+    if (start.after !== undefined) {
+      this.#begin(follower, 'Streams of clusters have no positions to go on from.')
+    } else if (start.snapshot) this.#begin(follower)
+    else this.admit(follower)
+    return follower
+  }
+
+  override remove(follower: Follower<P>): void {
+    this.#beginning.delete(follower)
+    super.remove(follower)
+  }
+
+  refresh(): void {
+    const present = new Set(this.#present())
+    const fleet = new Set(this.#fleet.clusters)
+    for (const cluster of Array.from(this.#known.keys())) {
+      if (present.has(cluster)) continue
+      this.#known.delete(cluster)
+      this.push(
+        fleet.has(cluster)
+          ? new Entry({
+              type: 'DELETED',
+              cluster,
+              reason: 'FILTER',
+              message: `The cluster ${cluster.name} does not match the filter any more.`,
+            })
+          : new Entry({
+              type: 'DELETED',
+              cluster,
+              reason: 'CLUSTER_REMOVED',
+              message: `The cluster ${cluster.name} has left the fleet.`,
+            }),
+      )
+    }
+    for (const cluster of present) {
+      const { revision } = cluster
+      const known = this.#known.get(cluster)
+      if (known === revision) continue
+      this.#known.set(cluster, revision)
+      this.push(new Entry({ type: known === undefined ? 'ADDED' : 'MODIFIED', cluster }))
+    }
+  }
+
+  protected override onCut(): void {
+    for (const [follower, message] of this.#beginning) this.#tellAll(follower, message)
+    this.#beginning.clear()
+  }
+
+  protected resync(follower: Follower<P>, message: string): void {
+    this.#begin(follower, message)
+  }
+
+  protected resyncAll(message: string): void {
+    this.context.counters.resyncs += this.followers.size
+    this.pending = [new Entry({ type: 'RESYNC', message }), ...this.#all()]
+  }
+
+  /** `message`: after a RESYNC that says why. */
+  #begin(follower: Follower<P>, message?: string): void {
+    if (message !== undefined) this.context.counters.resyncs++
+    // What waits is in what is there, too.
+    if (this.pending.length === 0) this.#tellAll(follower, message)
+    else {
+      follower.at = undefined
+      follower.backlog = undefined
+      follower.prelude = WAITING
+      this.#beginning.set(follower, message)
+    }
+  }
+
+  #tellAll(follower: Follower<P>, message: string | undefined): void {
+    const resync = message === undefined ? [] : [new Entry<P>({ type: 'RESYNC', message })]
+    this.admit(follower, [...resync, ...this.#all()])
+  }
+
+  #all(): Entry<P>[] {
+    const added = this.#present().map((cluster) => new Entry<P>({ type: 'ADDED', cluster }))
+    return [...added, new Entry({ type: 'SYNCED' })]
+  }
+
+  #present(): readonly Cluster[] {
+    return this.#fleet.clusters.filter((cluster) => this.#request.clusters(cluster))
+  }
+}
+
+const WAITING: Prelude = { pump: () => false, close() {} }

@@ -1,0 +1,86 @@
+/**
+ * A slot: one table as one group follows it – what of its rows the group means, and how far the group's
+ * stream has come with it.
+ */
+import type { Cluster } from '../fleet/cluster.ts'
+import type { Scope } from '../fleet/selection.ts'
+import type { Change } from '../fleet/table.ts'
+import type { Row } from '../kubernetes/rows.ts'
+import type { TableChannel } from './table-channel.ts'
+
+/** A key in a table's order. */
+export interface RowKey {
+  readonly namespace: string
+  readonly name: string
+}
+
+/** What a slot tells of changes. */
+export interface ChangeListener {
+  /** `before`: the version that was complete before it. */
+  onChange(slot: Slot, change: Change, before: string): void
+  onStatus(slot: Slot): void
+  /** A condition of the request threw: a bug of whoever made it. */
+  onError(error: unknown): void
+}
+
+/** `null`: nothing yet. `'ALL'`: the whole table. A key: all up to it, itself included. */
+export type Reached = null | 'ALL' | RowKey
+
+export class Slot {
+  readonly cluster: Cluster
+  readonly channel: TableChannel
+  readonly scope: Scope
+  readonly listener: ChangeListener
+  /** Which rows the group's stream is about: later changes of others will be met by its scan. */
+  reached: Reached = null
+  /** The group is about to read it for all its followers. */
+  isAwaited = false
+  /** It has left the request, or the fleet. */
+  gone = false
+  readonly #test: ((row: Row) => boolean) | undefined
+
+  constructor(
+    cluster: Cluster,
+    channel: TableChannel,
+    scope: Scope,
+    test: ((row: Row) => boolean) | undefined,
+    listener: ChangeListener,
+  ) {
+    this.cluster = cluster
+    this.channel = channel
+    this.scope = scope
+    this.#test = test
+    this.listener = listener
+  }
+
+  /** Whether the group means this row and its viewers may see it. */
+  matches(row: Row): boolean {
+    return isWithin(this.scope, row) && (this.#test === undefined || this.#test(row))
+  }
+
+  covers(row: Row): boolean {
+    const { reached } = this
+    return reached !== null && (reached === 'ALL' || isUpTo(row, reached))
+  }
+}
+
+export function isWithin(scope: Scope, row: Row): boolean {
+  return (
+    scope === 'all' ||
+    scope.namespaces.has(row.namespace) ||
+    (scope.objects?.has(`${row.namespace}/${row.name}`) ?? false)
+  )
+}
+
+export function isUpTo(row: Row, key: RowKey): boolean {
+  return row.namespace === key.namespace ? row.name <= key.name : row.namespace < key.namespace
+}
+
+export function sameScope(a: Scope, b: Scope): boolean {
+  if (a === 'all' || b === 'all') return a === b
+  const none = new Set<string>()
+  return (
+    a.namespaces.symmetricDifference(b.namespaces).size === 0 &&
+    (a.objects ?? none).symmetricDifference(b.objects ?? none).size === 0
+  )
+}

@@ -1,0 +1,32 @@
+/** The real server over a fleet whose tables are changed by hand. */
+import { AuthorizedFleet, everything } from '../../../src/access/authorized-fleet.ts'
+import { Hub } from '../../../src/events/hub.ts'
+import { systemClock } from '../../../src/fleet/clock.ts'
+import { createContext } from '../../../src/graph/context.ts'
+import { createSchema } from '../../../src/graph/schema.ts'
+import { silent } from '../../../src/server/logger.ts'
+import { startServer } from '../../../src/server/server.ts'
+import { PodEvents, type Subject } from './fanout-events.ts'
+
+export async function gateway(): Promise<Subject> {
+  const events = new PodEvents()
+  const { fleet } = events
+  const hub = new Hub({ fleet, clock: systemClock })
+  const user = { name: 'bench', groups: [] }
+  const { url } = await startServer({
+    schema: createSchema(),
+    policy: everything,
+    fleet,
+    access: {
+      authenticate: () => user,
+      contextFor: (user, signal) => createContext(new AuthorizedFleet(fleet, user, everything, hub), signal),
+    },
+    options: { port: 0, maxConnections: 20_000 },
+    logger: silent,
+  })
+  return {
+    port: Number(new URL(url).port),
+    prepare: (numbers) => events.prepare(numbers),
+    happen: (index) => events.happen(index),
+  }
+}
