@@ -7,6 +7,7 @@
  * counted, not repeated.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
+import { eventually } from './eventually.ts'
 import type { KubeJson, KubernetesHttp } from './kubernetes-http.ts'
 
 export interface ChurnOptions {
@@ -180,10 +181,7 @@ export async function churn(options: ChurnOptions): Promise<ChurnReport> {
   const random = seeded(seed)
   const names = Array.from({ length: namespaces }, (_, index) => `churn-${index}`)
   for (const name of names) {
-    const body = { apiVersion: 'v1', kind: 'Namespace', metadata: { name } }
-    const { status, body: answer } = await http.post('/api/v1/namespaces', body)
-    if (status !== 201 && status !== 409) throw new Error(`namespace ${name}: ${status} ${answer.message}`)
-    await serviceAccountOf(http, name)
+    await eventually(() => makeNamespace(http, name), SET_UP)
   }
   const live = new Map<string, string[]>()
   const done: Record<string, number> = {}
@@ -191,8 +189,8 @@ export async function churn(options: ChurnOptions): Promise<ChurnReport> {
   const inFlight = new Set<Promise<void>>()
   const kinds: string[] = []
   for (const [kind, { path }] of Object.entries(RECIPES)) {
-    // An older server has no batch/v1 CronJob, say.
-    if ((await http.get(path(names[0] ?? 'default'))).status === 200) kinds.push(kind)
+    const { status } = await eventually(() => listed(http, path(names[0] ?? 'default')), SET_UP)
+    if (status === 200) kinds.push(kind)
   }
   const started = performance.now()
   let counter = 0
@@ -260,13 +258,22 @@ export async function churn(options: ChurnOptions): Promise<ChurnReport> {
 }
 
 /** Pods of a new namespace are refused until its service account is there. */
-async function serviceAccountOf(http: KubernetesHttp, namespace: string): Promise<void> {
-  for (let tries = 0; tries < 100; tries += 1) {
-    const { status } = await http.get(`/api/v1/namespaces/${namespace}/serviceaccounts/default`)
-    if (status === 200) return
-    await sleep(50)
-  }
-  throw new Error(`namespace ${namespace} got no default service account`)
+/** Set-up outlives a restart of the server as all else does: unlike the churn, it has to be done. */
+const SET_UP = { timeoutMs: 60_000, everyMs: 50 }
+
+/** Resolves when pods can be made there: when the namespace has its service account. */
+async function makeNamespace(http: KubernetesHttp, name: string): Promise<void> {
+  const body = { apiVersion: 'v1', kind: 'Namespace', metadata: { name } }
+  const { status, body: answer } = await http.post('/api/v1/namespaces', body)
+  if (status !== 201 && status !== 409) throw new Error(`namespace ${name}: ${status} ${answer.message}`)
+  await http.must(http.get(`/api/v1/namespaces/${name}/serviceaccounts/default`))
+}
+
+/** 404 is an answer: an older server has no batch/v1 CronJob, say. One that starts has others. */
+async function listed(http: KubernetesHttp, path: string): Promise<{ status: number }> {
+  const { status } = await http.get(path)
+  if (status !== 200 && status !== 404) throw new Error(`${path}: ${status}`)
+  return { status }
 }
 
 /** What the API server lists now, by resource (`pods`, `deployments.apps`): each object whole, by `namespace/name`. */
