@@ -58,6 +58,53 @@ const serverSource = z.strictObject({
 })
 
 const count = (min: number, max: number) => z.int().min(min).max(max)
+const seconds = (min: number, max: number) => z.number().min(min).max(max)
+const texts = z.array(z.string().min(1))
+
+/** A claim of a token, and what is put in front of its value (as kube-apiserver's `prefix`). */
+const claim = z.strictObject({ claim: z.string().min(1), prefix: z.string().default('') })
+
+const oidcIssuer = z.strictObject({
+  issuer: z.url({ protocol: /^https?$/ }),
+  discoveryUrl: z.url({ protocol: /^https?$/ }).optional(),
+  caFile: z.string().min(1).optional(),
+  audiences: texts.min(1),
+  algorithms: texts.min(1).default(['RS256', 'PS256', 'ES256', 'EdDSA']),
+  clockSkewSeconds: seconds(0, 600).default(30),
+  username: claim.default({ claim: 'sub', prefix: '' }),
+  groups: claim.optional(),
+  uidClaim: z.string().min(1).optional(),
+  extra: z.record(z.string(), z.string()).default({}),
+  requiredClaims: z.record(z.string(), z.string()).default({}),
+  introspection: z
+    .strictObject({
+      url: z.url({ protocol: /^https?$/ }).optional(),
+      clientId: z.string().min(1),
+      clientSecretFile: z.string().min(1),
+      cacheSeconds: seconds(0, 300).default(10),
+    })
+    .optional(),
+  backchannelLogout: z.boolean().default(false),
+})
+
+const tokenReview = z.strictObject({
+  cluster: clusterName,
+  issuer: z.string().min(1).optional(),
+  audiences: texts.default([]),
+  cacheSeconds: seconds(0, 300).default(10),
+  holdsIn: z.enum(['cluster', 'fleet']).default('cluster'),
+})
+
+const authenticatingProxy = z.strictObject({
+  addresses: texts.default([]),
+  certificateNames: texts.default([]),
+  userHeader: z.string().min(1).default('X-Remote-User'),
+  uidHeader: z.string().min(1).default('X-Remote-Uid'),
+  groupHeader: z.string().min(1).default('X-Remote-Group'),
+  extraHeaderPrefix: z.string().min(1).default('X-Remote-Extra-'),
+})
+
+const accessMode = z.enum(['rbac', 'subjectAccessReview', 'passthrough'])
 
 const schema = z.strictObject({
   server: z
@@ -67,6 +114,12 @@ const schema = z.strictObject({
       graphiql: z.boolean().default(true),
       introspection: z.boolean().default(true),
       maxConnections: count(1, 1_000_000).default(10_000),
+      allowedOrigins: z.array(z.url({ protocol: /^https?$/ })).default([]),
+      tlsCertificateFile: z.string().default(''),
+      tlsKeyFile: z.string().default(''),
+      tlsClientCaFile: z.string().default(''),
+      documents: z.enum(['any', 'trusted']).default('any'),
+      documentsDirectory: z.string().default(''),
       shutdownGraceSeconds: z.number().min(0).max(600).default(10),
     })
     .prefault({}),
@@ -81,6 +134,13 @@ const schema = z.strictObject({
       errors: count(1, 100).default(DEFAULT_LIMITS.errors),
       cost: count(100, 100_000_000).default(DEFAULT_LIMITS.cost),
       timeoutMs: count(100, 600_000).default(DEFAULT_LIMITS.timeoutMs),
+      requestsPerMinute: count(1, 10_000_000).default(DEFAULT_LIMITS.requestsPerMinute),
+      costPerMinute: count(100, 1_000_000_000).default(DEFAULT_LIMITS.costPerMinute),
+      requestsPerUser: count(1, 100_000).default(DEFAULT_LIMITS.requestsPerUser),
+      connectionsPerUser: count(1, 1_000_000).default(DEFAULT_LIMITS.connectionsPerUser),
+      subscriptionsPerUser: count(1, 1_000_000).default(DEFAULT_LIMITS.subscriptionsPerUser),
+      subscriptions: count(1, 10_000_000).default(DEFAULT_LIMITS.subscriptions),
+      signInFailuresPerMinute: count(1, 1_000_000).default(DEFAULT_LIMITS.signInFailuresPerMinute),
     })
     .prefault({}),
   answers: z
@@ -118,6 +178,34 @@ const schema = z.strictObject({
         .regex(/^[\w.-]+$/, 'expected letters, digits, ".", "_" and "-"')
         .default('fleetgraph'),
       graceSeconds: z.number().min(0).max(3_600).default(10),
+    })
+    .prefault({}),
+  authentication: z
+    .strictObject({
+      tokensFile: z.string().default(''),
+      cookie: z
+        .string()
+        .regex(/^[\w-]*$/, 'expected the name of a cookie')
+        .default(''),
+      oidc: z.array(oidcIssuer).default([]),
+      tokenReviews: z.array(tokenReview).default([]),
+      proxies: z.array(authenticatingProxy).default([]),
+    })
+    .prefault({}),
+  access: z
+    .strictObject({
+      mode: accessMode.default('rbac'),
+      modes: z.record(clusterName, accessMode).default({}),
+      reviewCacheSeconds: seconds(0, 300).default(10),
+    })
+    .prefault({}),
+  audit: z
+    .strictObject({
+      log: z.boolean().default(true),
+      file: z.string().default(''),
+      entries: count(0, 10_000_000).default(10_000),
+      readerUsers: texts.default([]),
+      readerGroups: texts.default([]),
     })
     .prefault({}),
   log: z
@@ -164,10 +252,33 @@ export function loadConfig(
   const result = schema.safeParse(merged.value, { reportInput: true })
   for (const issue of result.error?.issues ?? []) problems.push(describe(issue, source, merged.variables))
   if (problems.length > 0 || !result.success) throw new ConfigError(problems)
-  const { redis, clusters } = result.data
+  const { server, authentication, audit, redis, clusters } = result.data
+  const full = (path: string) => path && fullPath(path, file)
   return {
     ...result.data,
-    redis: { ...redis, caFile: redis.caFile && fullPath(redis.caFile, file) },
+    server: {
+      ...server,
+      tlsCertificateFile: full(server.tlsCertificateFile),
+      tlsKeyFile: full(server.tlsKeyFile),
+      tlsClientCaFile: full(server.tlsClientCaFile),
+      documentsDirectory: full(server.documentsDirectory),
+    },
+    authentication: {
+      ...authentication,
+      tokensFile: full(authentication.tokensFile),
+      oidc: authentication.oidc.map((issuer) => ({
+        ...issuer,
+        ...(issuer.caFile !== undefined && { caFile: full(issuer.caFile) }),
+        ...(issuer.introspection && {
+          introspection: {
+            ...issuer.introspection,
+            clientSecretFile: full(issuer.introspection.clientSecretFile),
+          },
+        }),
+      })),
+    },
+    audit: { ...audit, file: full(audit.file) },
+    redis: { ...redis, caFile: full(redis.caFile) },
     clusters: clusters.map((entry) => absolute(entry, file)),
   }
 }

@@ -7,7 +7,9 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { stringify } from 'yaml'
 import packageJson from '../package.json' with { type: 'json' }
-import { AuthorizedFleet, everything, type User } from './access/authorized-fleet.ts'
+import { AuthorizedFleet } from './access/authorized-fleet.ts'
+import { everything } from './access/policy.ts'
+import { viewerOf } from './access/viewer.ts'
 import type { Config } from './config.ts'
 import { Hub } from './events/hub.ts'
 import { Replication } from './events/redis/replication.ts'
@@ -40,7 +42,7 @@ export interface GatewayOptions {
 }
 
 /** Until access control exists everyone is nobody, and the server listens on loopback only. */
-const NOBODY: User = { name: 'system:anonymous', groups: ['system:unauthenticated'] }
+const NOBODY = viewerOf({ name: 'system:anonymous', groups: ['system:unauthenticated'] })
 
 /** How long sources of clusters may take until the port is opened without them. */
 const SOURCES_MS = 5_000
@@ -109,7 +111,7 @@ export async function createGateway(config: Config, { logger, signal }: GatewayO
       fleet,
       access: {
         authenticate: () => NOBODY,
-        contextFor: (user, ended) => createContext(new AuthorizedFleet(fleet, user, policy, hub), ended),
+        contextFor: (viewer, ended) => createContext(new AuthorizedFleet(fleet, viewer, policy, hub), ended),
       },
       options: {
         host,

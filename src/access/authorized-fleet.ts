@@ -5,13 +5,11 @@
  *
  * One instance per request. It notes what was read (`reads`), so that an answer can be kept as bytes
  * until any of that changes.
- *
- * Until the cluster's RBAC is evaluated (`Policy` below is the seam), `everything` lets all through and
- * the server binds to loopback only.
  */
 import { LiveSource } from '../events/live.ts'
 import type {
   ClustersRequest,
+  Eyes,
   LiveHub,
   LiveRequest,
   LiveStart,
@@ -36,33 +34,8 @@ import type { NamespaceSummary } from '../fleet/summary.ts'
 import type { SortedRows, TableReader } from '../fleet/table.ts'
 import { coverageOf, type Coverage } from './coverage.ts'
 import { LiveTurns } from './live-turns.ts'
-
-/** Who asks. */
-export interface User {
-  readonly name: string
-  readonly groups: readonly string[]
-  readonly uid?: string
-  readonly extra?: Readonly<Record<string, readonly string[]>>
-}
-
-/** What a user may read: decided per cluster and kind, compiled, synchronous. */
-export interface Policy {
-  /** What `user` may list; `undefined`: nothing at all. */
-  scope(user: User, cluster: Cluster, kind: Kind): Scope | undefined
-  /** How live requests of this user go out; `undefined`: with the gateway's own rights. */
-  impersonation(user: User, cluster: Cluster): Impersonation | undefined
-}
-
-/** Everyone may see everything, with the gateway's rights: for loopback only. */
-export const everything: Policy = {
-  scope: () => 'all',
-  impersonation: () => undefined,
-}
-
-/** Anything with a revision that an answer was made from. */
-interface Revised {
-  readonly revision: number
-}
+import type { Policy, Revised } from './policy.ts'
+import type { Viewer } from './viewer.ts'
 
 /** What an answer was made from. */
 export class Reads {
@@ -91,10 +64,7 @@ export class Reads {
 }
 
 /** What may be followed; whose eyes it is seen with is added here. */
-export type FollowRequest<R extends Row = Row> =
-  | Omit<RowsRequest<R>, 'scope'>
-  | RecomputedRequest
-  | ClustersRequest
+export type FollowRequest<R extends Row = Row> = RowsRequest<R> | RecomputedRequest | ClustersRequest
 
 /** The live side of the gateway, as far as viewers get at it. */
 export interface Live extends LiveHub {
@@ -103,16 +73,16 @@ export interface Live extends LiveHub {
 }
 
 export class AuthorizedFleet {
-  readonly user: User
+  readonly viewer: Viewer
   readonly reads = new Reads()
   readonly #fleet: Fleet
   readonly #policy: Policy
   readonly #hub: Live | undefined
 
   /** Without a hub nothing can be followed, and there are no positions. */
-  constructor(fleet: Fleet, user: User, policy: Policy, hub?: Live) {
+  constructor(fleet: Fleet, viewer: Viewer, policy: Policy, hub?: Live) {
     this.#fleet = fleet
-    this.user = user
+    this.viewer = viewer
     this.#policy = policy
     this.#hub = hub
   }
@@ -186,7 +156,7 @@ export class AuthorizedFleet {
         kinds.map((kind) => {
           const table = cluster.table(kind)
           this.reads.note(table)
-          return { table, permitted: this.#policy.scope(this.user, cluster, kind) !== undefined }
+          return { table, permitted: this.#policy.read(this.viewer, cluster, kind).scope !== undefined }
         }),
       )
     })
@@ -250,7 +220,7 @@ export class AuthorizedFleet {
   ): Promise<unknown> {
     this.reads.noteVolatile()
     requireContact(cluster)
-    const as = this.#policy.impersonation(this.user, cluster)
+    const as = this.#impersonation(cluster)
     const timeoutMs = LIVE_TIMEOUT_MS
     const read = () =>
       cluster.client
@@ -268,10 +238,7 @@ export class AuthorizedFleet {
   follow<R extends Row>(request: FollowRequest<R>, start: LiveStart, signal?: AbortSignal): LiveSource {
     if (!this.#hub) throw new Error('This gateway has no live side: give the AuthorizedFleet a hub.')
     if (start.after !== undefined) decodePosition(start.after)
-    const scope: RowsRequest['scope'] = (cluster, kind) => this.#policy.scope(this.user, cluster, kind)
-    // The hub gives a selection rows of the request's kinds only.
-    const scoped = (request.type === 'rows' ? { ...request, scope } : request) as LiveRequest
-    return new LiveSource(this.#hub, scoped, start, signal)
+    return new LiveSource(this.#hub, request as LiveRequest, this.#eyes(), start, signal)
   }
 
   /**
@@ -302,7 +269,7 @@ export class AuthorizedFleet {
     }
     const { group, versions, resource } = KINDS.Pod
     const address = { group, version: versions[0], resource }
-    const as = this.#policy.impersonation(this.user, cluster)
+    const as = this.#impersonation(cluster)
     return cluster.client.stream(
       {
         path: `${resourcePath(address, pod.namespace, pod.name)}/log`,
@@ -321,13 +288,29 @@ export class AuthorizedFleet {
     )
   }
 
+  #impersonation(cluster: Cluster): Impersonation | undefined {
+    const credential = this.#policy.credential(this.viewer, cluster)
+    return credential.type === 'IMPERSONATION' ? credential.as : undefined
+  }
+
+  #eyes(): Eyes {
+    const { viewer } = this
+    const policy = this.#policy
+    return {
+      get key() {
+        return policy.rightsKey(viewer)
+      },
+      scope: (cluster, kind) => policy.read(viewer, cluster, kind, 'watch').scope,
+    }
+  }
+
   #open<K extends Kind>(
     kind: K,
     cluster: Cluster | undefined,
   ): { readonly table: TableReader<K>; readonly scope: Scope } | undefined {
     this.reads.note(this.#fleet)
     if (!cluster) return undefined
-    const scope = this.#policy.scope(this.user, cluster, kind)
+    const { scope } = this.#policy.read(this.viewer, cluster, kind)
     if (scope === undefined) return undefined
     const table = cluster.table(kind)
     this.reads.note(table)

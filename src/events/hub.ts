@@ -15,7 +15,17 @@ import { ClustersGroup } from './clusters-group.ts'
 import { EventIterator } from './event-iterator.ts'
 import type { Counters, GroupContext, QueueLimits } from './group.ts'
 import { Journals, JOURNAL_LIMITS, type JournalLimits } from './journal.ts'
-import type { Join, LiveEvent, LiveHub, LiveRequest, LiveStart, Membership, Render, Sink } from './live.ts'
+import type {
+  Eyes,
+  Join,
+  LiveEvent,
+  LiveHub,
+  LiveRequest,
+  LiveStart,
+  Membership,
+  Render,
+  Sink,
+} from './live.ts'
 import { Passes } from './passes.ts'
 import { decodePosition, encodePosition } from './position.ts'
 import { RecomputedGroup } from './recomputed-group.ts'
@@ -90,17 +100,22 @@ export class Hub implements LiveHub, Channels {
     return this.#channels.get(cluster)!.get(kind)!
   }
 
-  join({ key, request, render, start, sink }: Join): Membership {
-    const full = `${request.type}:${key}`
+  join({ key, eyes, request, render, start, sink }: Join): Membership {
+    const full = `${request.type}:${key}\n${eyes.key}`
     // Keys of iterators begin otherwise, so that it takes payloads.
     const known = this.#groups.get(full) as AnyGroup<Buffer> | undefined
-    return this.#join(full, request, render, start, sink, known)
+    return this.#join(full, request, eyes, render, start, sink, known)
   }
 
-  iterate(request: LiveRequest, start: LiveStart, signal?: AbortSignal): AsyncIterableIterator<LiveEvent> {
+  iterate(
+    request: LiveRequest,
+    eyes: Eyes,
+    start: LiveStart,
+    signal?: AbortSignal,
+  ): AsyncIterableIterator<LiveEvent> {
     const iterator = new EventIterator(signal)
     const key = `#${++this.#iterators}`
-    return iterator.attach(this.#join(key, request, keepEvents, start, iterator, undefined))
+    return iterator.attach(this.#join(key, request, eyes, keepEvents, start, iterator, undefined))
   }
 
   /**
@@ -146,6 +161,7 @@ export class Hub implements LiveHub, Channels {
   #join<P extends Buffer | LiveEvent>(
     key: string,
     request: LiveRequest,
+    eyes: Eyes,
     render: Render<P>,
     start: LiveStart,
     sink: Sink<P>,
@@ -156,7 +172,7 @@ export class Hub implements LiveHub, Channels {
       queueMicrotask(() => sink.end('The server is closing.'))
       return { leave() {} }
     }
-    const found = known ?? this.#make(key, request, render)
+    const found = known ?? this.#make(key, request, eyes, render)
     try {
       return found.type === 'recomputed' ? found.group.join(sink) : found.group.join(start, sink)
     } catch (error) {
@@ -165,8 +181,13 @@ export class Hub implements LiveHub, Channels {
     }
   }
 
-  #make<P extends Buffer | LiveEvent>(key: string, request: LiveRequest, render: Render<P>): AnyGroup<P> {
-    const made = this.#groupOf(key, request, render)
+  #make<P extends Buffer | LiveEvent>(
+    key: string,
+    request: LiveRequest,
+    eyes: Eyes,
+    render: Render<P>,
+  ): AnyGroup<P> {
+    const made = this.#groupOf(key, request, eyes, render)
     if (made.type === 'recomputed') this.#recomputed.add(made.group)
     // What a group's sinks take is known to whoever made it: joins, or one iterator.
     this.#groups.set(key, made as AnyGroup<Buffer> | AnyGroup<LiveEvent>)
@@ -174,9 +195,10 @@ export class Hub implements LiveHub, Channels {
     return made
   }
 
-  #groupOf<P>(key: string, request: LiveRequest, render: Render<P>): AnyGroup<P> {
+  #groupOf<P>(key: string, request: LiveRequest, eyes: Eyes, render: Render<P>): AnyGroup<P> {
     const { type } = request
-    if (type === 'rows') return { type, group: new RowsGroup(key, request, render, this, this.#context) }
+    if (type === 'rows')
+      return { type, group: new RowsGroup(key, request, eyes, render, this, this.#context) }
     if (type === 'clusters')
       return { type, group: new ClustersGroup(key, request, render, this, this.#context) }
     return { type, group: new RecomputedGroup(key, request, render, this.#context) }

@@ -7,15 +7,24 @@ import type { Cluster } from '../fleet/cluster.ts'
 import type { Scope, Selection } from '../fleet/selection.ts'
 import type { Kind, Row } from '../kubernetes/rows.ts'
 
-/** Rows to be followed, cut to one viewer's rights. */
+/**
+ * Whose eyes a stream is seen with. Rights change while streams are open: the hub asks again when it is told so
+ * (`rightsChanged`), and never keeps an answer beyond that.
+ */
+export interface Eyes {
+  /** Names what may be seen now: followers with one key may see the same, and are told the same. */
+  readonly key: string
+  /** What may be followed of one table; `undefined`: nothing. The same object while it says the same. */
+  scope(cluster: Cluster, kind: Kind): Scope | undefined
+}
+
+/** Rows to be followed. */
 export interface RowsRequest<R extends Row = Row> {
   readonly type: 'rows'
   readonly kinds: readonly R['kind'][]
   /** Which clusters; asked again when one joins the fleet or its labels change. Must be pure. */
   readonly clusters: (cluster: Cluster) => boolean
   readonly selection: Selection<R>
-  /** What the viewer may see; `undefined`: nothing. Asked when a table is first looked at. */
-  readonly scope: (cluster: Cluster, kind: Kind) => Scope | undefined
   /** Sent at most once in so many milliseconds, changes of one object put together; 0: at once. */
   readonly throttleMs: number
 }
@@ -140,10 +149,11 @@ export interface Membership {
 
 /** What `Hub.join` takes. */
 export interface Join {
-  /** Followers with one key share all work: it names the document, the variables and the rights. */
+  /** Followers with one key share all work while their eyes see the same: it names the document and the variables. */
   readonly key: string
+  readonly eyes: Eyes
   readonly request: LiveRequest
-  /** The first one's is used for the whole group. */
+  /** That of a follower who is still there is used for the whole group. */
   readonly render: Render
   readonly start: LiveStart
   readonly sink: Sink
@@ -158,7 +168,12 @@ export interface LiveHub {
    * with `return`; throws `StreamEnded` where it is the server that ends it. What is not pulled waits within
    * the bounds that sockets have.
    */
-  iterate(request: LiveRequest, start: LiveStart, signal?: AbortSignal): AsyncIterableIterator<LiveEvent>
+  iterate(
+    request: LiveRequest,
+    eyes: Eyes,
+    start: LiveStart,
+    signal?: AbortSignal,
+  ): AsyncIterableIterator<LiveEvent>
 }
 
 /**
@@ -168,17 +183,19 @@ export interface LiveHub {
 export class LiveSource implements AsyncIterable<LiveEvent> {
   readonly hub: LiveHub
   readonly request: LiveRequest
+  readonly eyes: Eyes
   readonly start: LiveStart
   readonly #signal: AbortSignal | undefined
 
-  constructor(hub: LiveHub, request: LiveRequest, start: LiveStart, signal?: AbortSignal) {
+  constructor(hub: LiveHub, request: LiveRequest, eyes: Eyes, start: LiveStart, signal?: AbortSignal) {
     this.hub = hub
     this.request = request
+    this.eyes = eyes
     this.start = start
     this.#signal = signal
   }
 
   [Symbol.asyncIterator](): AsyncIterableIterator<LiveEvent> {
-    return this.hub.iterate(this.request, this.start, this.#signal)
+    return this.hub.iterate(this.request, this.eyes, this.start, this.#signal)
   }
 }

@@ -14,7 +14,7 @@ import type { BatchOptions, Tables } from './batch.ts'
 import { CatchUp, type CatchUpGroup, type Resumed } from './catch-up.ts'
 import { coalesce, deletion, Entry } from './entry.ts'
 import { type Follower, Group, type GroupContext } from './group.ts'
-import type { LiveEventType, LiveStart, Membership, Render, RowsRequest, Sink } from './live.ts'
+import type { Eyes, LiveEventType, LiveStart, Membership, Render, RowsRequest, Sink } from './live.ts'
 import { decodePosition, encodePosition, type Position } from './position.ts'
 import { GroupReadings } from './readings.ts'
 import { RowScan } from './row-scan.ts'
@@ -43,6 +43,7 @@ export interface Channels {
 
 export class RowsGroup<P> extends Group<P> implements CatchUpGroup<P>, ChangeListener {
   readonly #request: RowsRequest
+  readonly #eyes: Eyes
   readonly #channels: Channels
   readonly #test: ((row: Row) => boolean) | undefined
   readonly #clusters = new Map<Cluster, FollowedCluster>()
@@ -56,12 +57,14 @@ export class RowsGroup<P> extends Group<P> implements CatchUpGroup<P>, ChangeLis
   constructor(
     key: string,
     request: RowsRequest,
+    eyes: Eyes,
     render: Render<P>,
     channels: Channels,
     context: GroupContext,
   ) {
     super(key, render, request.throttleMs, context)
     this.#request = request
+    this.#eyes = eyes
     this.#channels = channels
     this.#test = rowTest(request.selection)
     this.#readings = new GroupReadings(context.readings)
@@ -126,14 +129,14 @@ export class RowsGroup<P> extends Group<P> implements CatchUpGroup<P>, ChangeLis
   /** Tells what other rights show and hide. */
   #askRights(): void {
     this.#rightsAreOther = false
-    const { kinds, clusters, scope } = this.#request
+    const { kinds, clusters } = this.#request
     let isOther = false
     for (const cluster of this.#channels.clusters) {
       if (!clusters(cluster)) continue
       const slots = this.#clusters.get(cluster)?.slots ?? kinds.map(() => undefined)
       const now = kinds.map((kind, i) => {
         const slot = slots[i]
-        const allowed = scope(cluster, kind)
+        const allowed = this.#eyes.scope(cluster, kind)
         if (slot && allowed !== undefined && sameScope(slot.scope, allowed)) return slot
         if (!slot && allowed === undefined) return undefined
         isOther = true
@@ -397,10 +400,10 @@ export class RowsGroup<P> extends Group<P> implements CatchUpGroup<P>, ChangeLis
   }
 
   #enter(cluster: Cluster): void {
-    const { kinds, clusters, scope, selection } = this.#request
+    const { kinds, clusters, selection } = this.#request
     if (!clusters(cluster)) return
     const slots = kinds.map((kind) => {
-      const allowed = scope(cluster, kind)
+      const allowed = this.#eyes.scope(cluster, kind)
       if (allowed === undefined) return undefined
       const channel = this.#channels.channel(cluster, kind)
       const slot = new Slot(cluster, channel, allowed, this.#test, this)

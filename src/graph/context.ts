@@ -2,12 +2,13 @@
  * The GraphQL context, one per request. It holds the viewer's door to the fleet and nothing that goes
  * around it: no raw fleet, no client of a cluster.
  */
-import type { AuthorizedFleet, User } from '../access/authorized-fleet.ts'
+import type { AuthorizedFleet } from '../access/authorized-fleet.ts'
+import type { Viewer } from '../access/viewer.ts'
 import { systemClock, type Clock } from '../fleet/clock.ts'
 import { createLoaders, type Loaders } from './loaders.ts'
 
 export interface GraphContext {
-  readonly user: User
+  readonly viewer: Viewer
   readonly fleet: AuthorizedFleet
   /** Batched round trips to clusters, kept for this request only. */
   readonly loaders: Loaders
@@ -24,5 +25,5 @@ export function createContext(
   clock: Clock = systemClock,
 ): GraphContext {
   const loaders = createLoaders(fleet, signal)
-  return { user: fleet.user, fleet, loaders, clock, ...(signal && { signal }) }
+  return { viewer: fleet.viewer, fleet, loaders, clock, ...(signal && { signal }) }
 }

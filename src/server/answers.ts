@@ -6,27 +6,8 @@
  * everything that was read (`Reads`), checked on every look-up, so a stale answer cannot be given. Kept
  * are answers without errors and without volatile reads only.
  */
-import type { Reads, User } from '../access/authorized-fleet.ts'
+import type { Reads } from '../access/authorized-fleet.ts'
 import { BoundedCache, type CacheBounds } from './bounded-cache.ts'
-
-/**
- * Names the rights of a user: two users with the same key are given the same answers. Must hold
- * everything that a policy decides by.
- */
-export type RightsKey = (user: User) => string
-
-/** The whole identity: right for any policy. */
-export const identityKey: RightsKey = (user) => {
-  let key = identityKeys.get(user)
-  if (key === undefined) {
-    const extra = Object.entries(user.extra ?? {}).sort(([a], [b]) => (a < b ? -1 : 1))
-    key = JSON.stringify([user.name, user.uid, user.groups, extra])
-    identityKeys.set(user, key)
-  }
-  return key
-}
-
-const identityKeys = new WeakMap<User, string>()
 
 interface Kept {
   /** Absent until the same question was asked twice with nothing changed between. */

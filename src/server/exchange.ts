@@ -5,7 +5,7 @@
  */
 import type { EventEmitter } from 'node:events'
 import type { IncomingMessage } from 'node:http'
-import type { User } from '../access/authorized-fleet.ts'
+import type { Viewer } from '../access/viewer.ts'
 import type { Clock } from '../fleet/clock.ts'
 import { RequestAborted } from './answer-errors.ts'
 import type { Asker, ExecutionContext } from './execution.ts'
@@ -22,28 +22,28 @@ export interface Credentials {
 /** Who sent a request, and what executing it needs: the server's view of access control. */
 export interface Access {
   /** Throws a `GraphQLError` with code `UNAUTHENTICATED` for credentials that are not good. */
-  authenticate(credentials: Credentials): User | Promise<User>
+  authenticate(credentials: Credentials): Viewer | Promise<Viewer>
   /** A GraphQL context for one request. `signal` ends its live reads. */
-  contextFor(user: User, signal: AbortSignal): ExecutionContext
+  contextFor(viewer: Viewer, signal: AbortSignal): ExecutionContext
 }
 
 export class Exchange implements Asker {
-  readonly user: User
+  readonly viewer: Viewer
   readonly #access: Access
   #controller: AbortController | undefined
 
-  constructor(user: User, access: Access) {
-    this.user = user
+  constructor(viewer: Viewer, access: Access) {
+    this.viewer = viewer
     this.#access = access
   }
 
   context(): ExecutionContext {
     this.#controller ??= new AbortController()
-    return this.#access.contextFor(this.user, this.#controller.signal)
+    return this.#access.contextFor(this.viewer, this.#controller.signal)
   }
 
   sharedContext(): ExecutionContext {
-    return this.#access.contextFor(this.user, NEVER)
+    return this.#access.contextFor(this.viewer, NEVER)
   }
 
   abort(reason: RequestAborted): void {

@@ -20,10 +20,11 @@ import {
   type ExecutionResult,
   type GraphQLSchema,
 } from 'graphql'
-import type { Reads, User } from '../access/authorized-fleet.ts'
+import type { Reads } from '../access/authorized-fleet.ts'
+import type { Viewer } from '../access/viewer.ts'
 import { LiveSource } from '../events/live.ts'
 import { internal, tellable } from './answer-errors.ts'
-import { Answers, canonical, identityKey, type RightsKey } from './answers.ts'
+import { Answers, canonical } from './answers.ts'
 import { BoundedCache } from './bounded-cache.ts'
 import { compile, type CompiledQuery, type VariableValues } from './compiled-query.ts'
 import { coded, Documents, type Operation } from './documents.ts'
@@ -45,7 +46,7 @@ export interface ExecutionContext {
 
 /** Who asks, and what their request needs if it comes to executing it. */
 export interface Asker {
-  readonly user: User
+  readonly viewer: Viewer
   /** A new context, with reads of its own. The asker's end ends its live reads. */
   context(): ExecutionContext
   /** A new context for work that others share: it goes on when this asker has gone. */
@@ -59,7 +60,8 @@ export interface ExecutorOptions {
   readonly introspection?: boolean
   /** "Did you mean …?" in error messages. Default: as `introspection`. */
   readonly suggestions?: boolean
-  readonly rightsKey?: RightsKey
+  /** See `Policy.rightsKey`. */
+  readonly rightsKey: (viewer: Viewer) => string
   /** Bytes of answers kept; 0 keeps none. Default 64 MiB. */
   readonly answerBytes?: number
 }
@@ -83,7 +85,7 @@ export class Executor {
   /** By operation and the values of its conditions; `null`: it cannot be compiled. */
   readonly #compiled = new BoundedCache<string, CompiledQuery | null>({ maxCount: 500, maxBytes: Infinity })
   readonly #answers: Answers
-  readonly #rightsKey: RightsKey
+  readonly #rightsKey: (viewer: Viewer) => string
   readonly #logger: Logger
   readonly #suggestions: boolean
 
@@ -93,7 +95,7 @@ export class Executor {
     this.limits = { ...DEFAULT_LIMITS, ...options.limits }
     this.#logger = logger
     this.#suggestions = options.suggestions ?? introspection
-    this.#rightsKey = options.rightsKey ?? identityKey
+    this.#rightsKey = options.rightsKey
     this.#answers = new Answers({ maxCount: answerBytes > 0 ? 10_000 : 0, maxBytes: answerBytes })
     this.#documents = new Documents(schema, {
       limits: this.limits,
@@ -112,7 +114,7 @@ export class Executor {
     let key = ''
     if (isQuery) {
       try {
-        key = this.#keyOf(operation, request, asker.user)
+        key = `${this.#keyOf(operation, request)}\n${this.#rightsKey(asker.viewer)}`
       } catch (error) {
         if (!(error instanceof RangeError)) throw error
         return refuse([coded(new GraphQLError('The variables are nested too deep.'), 'BAD_USER_INPUT')])
@@ -164,7 +166,7 @@ export class Executor {
           ? {
               type: 'live',
               source,
-              key: this.#keyOf(operation, request, asker.user),
+              key: this.#keyOf(operation, request),
               render: (events) => rendering.batch(events),
             }
           : { type: 'stream', events: source, render: (event, context) => rendering.one(event, context) }
@@ -182,7 +184,7 @@ export class Executor {
     return this.#documents.find(query, operationName).operation?.node.operation
   }
 
-  #keyOf(operation: Operation, { variables }: GraphQLRequest, user: User): string {
+  #keyOf(operation: Operation, { variables }: GraphQLRequest): string {
     let key = `${operation.id}`
     if (variables) {
       for (const name of operation.variableNames) {
@@ -191,8 +193,8 @@ export class Executor {
         if (Object.hasOwn(variables, name)) key += ` ${name}:${canonical(variables[name])}`
       }
     }
-    // JSON holds no line break: what stands before it cannot be taken for rights, nor the reverse.
-    return `${key}\n${this.#rightsKey(user)}`
+    // JSON holds no line break: what comes after one cannot be taken for a part of it.
+    return key
   }
 
   #check(

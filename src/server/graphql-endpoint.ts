@@ -124,9 +124,9 @@ interface Admission {
 
 function identify(parsed: GraphQLRequest, request: IncomingMessage, access: Access, then: Admission): void {
   const { remoteAddress } = request.socket
-  const user = access.authenticate({ headers: request.headers, remoteAddress })
-  if (!isPromise(user)) then.admitted(parsed, new Exchange(user, access))
-  else user.then((user) => then.admitted(parsed, new Exchange(user, access)), then.failed)
+  const viewer = access.authenticate({ headers: request.headers, remoteAddress })
+  if (!isPromise(viewer)) then.admitted(parsed, new Exchange(viewer, access))
+  else viewer.then((viewer) => then.admitted(parsed, new Exchange(viewer, access)), then.failed)
 }
 
 /** The request itself is malformed: nothing that GraphQL could answer. */

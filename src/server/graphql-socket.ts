@@ -18,7 +18,7 @@ import type { Socket } from 'node:net'
 import { GraphQLError } from 'graphql'
 import { CloseCode, MessageType, parseMessage, type SubscribeMessage } from 'graphql-ws'
 import type { RawData, WebSocket } from 'ws'
-import type { User } from '../access/authorized-fleet.ts'
+import type { Viewer } from '../access/viewer.ts'
 import type { Payload } from '../events/live.ts'
 import type { Clock } from '../fleet/clock.ts'
 import { internal } from './answer-errors.ts'
@@ -56,7 +56,7 @@ export class GraphQLSocket implements OpenStream {
   #headers: IncomingHttpHeaders | undefined
   /** Until it is known who it is: whoever is asked may never say. */
   #cancelInit: (() => void) | undefined
-  #user: User | undefined
+  #viewer: Viewer | undefined
   /** Pings since the last sign of life. */
   #silent = 0
   readonly #stall = new Stall()
@@ -198,16 +198,16 @@ export class GraphQLSocket implements OpenStream {
       remoteAddress: this.#socket.remoteAddress,
       ...(connectionParams && { connectionParams }),
     }
-    const acknowledge = (user: User) => {
+    const acknowledge = (viewer: Viewer) => {
       if (this.#ws.readyState !== OPEN) return
       this.#cancelInit?.()
-      this.#user = user
+      this.#viewer = viewer
       this.write(ACKNOWLEDGED)
     }
     try {
-      const user = this.#setup.access.authenticate(credentials)
-      if ('then' in user) user.then(acknowledge, (error: unknown) => this.#reject(error))
-      else acknowledge(user)
+      const viewer = this.#setup.access.authenticate(credentials)
+      if ('then' in viewer) viewer.then(acknowledge, (error: unknown) => this.#reject(error))
+      else acknowledge(viewer)
     } catch (error) {
       this.#reject(error)
     }
@@ -222,8 +222,8 @@ export class GraphQLSocket implements OpenStream {
   }
 
   #subscribe({ id, payload }: SubscribeMessage): void {
-    const user = this.#user
-    if (!user) {
+    const viewer = this.#viewer
+    if (!viewer) {
       this.close(CloseCode.Unauthorized, 'Unauthorized')
       return
     }
@@ -247,7 +247,7 @@ export class GraphQLSocket implements OpenStream {
     }
     this.#operations.set(id, outlet)
     const { query, operationName, variables } = payload
-    outlet.operation = new Operation(this.#setup, new Exchange(user, access), outlet)
+    outlet.operation = new Operation(this.#setup, new Exchange(viewer, access), outlet)
     outlet.operation.start({
       query,
       operationName: operationName ?? undefined,
@@ -279,7 +279,7 @@ export class GraphQLSocket implements OpenStream {
   #stop(): void {
     this.#cancelInit?.()
     this.#headers = undefined
-    this.#user = undefined
+    this.#viewer = undefined
     this.#held = undefined
     for (const outlet of this.#operations.values()) outlet.stop()
     this.#operations.clear()

@@ -29,6 +29,19 @@ export interface Limits {
   readonly cost: number
   /** Milliseconds until a request that waits for a live read is answered without it. */
   readonly timeoutMs: number
+  /** Of one user, on all replicas that share a Redis. */
+  readonly requestsPerMinute: number
+  /** The same, as the sum of what the requests cost. */
+  readonly costPerMinute: number
+  /** Of one user, that wait for a live read at a time; on one replica, as all that follow. */
+  readonly requestsPerUser: number
+  /** WebSockets and event streams of one user. */
+  readonly connectionsPerUser: number
+  readonly subscriptionsPerUser: number
+  /** Of all users together. */
+  readonly subscriptions: number
+  /** From one address: then it has to wait, whatever it sends. */
+  readonly signInFailuresPerMinute: number
 }
 
 export const DEFAULT_LIMITS: Limits = {
@@ -41,6 +54,13 @@ export const DEFAULT_LIMITS: Limits = {
   errors: 5,
   cost: 250_000,
   timeoutMs: 30_000,
+  requestsPerMinute: 6_000,
+  costPerMinute: 100_000_000,
+  requestsPerUser: 32,
+  connectionsPerUser: 1_000,
+  subscriptionsPerUser: 1_000,
+  subscriptions: 100_000,
+  signInFailuresPerMinute: 60,
 }
 
 /** A request that asks for too much. `extensions.limit` names the limit. */

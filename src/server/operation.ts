@@ -113,8 +113,8 @@ export class Operation {
       case 'live': {
         if (this.#stopped) return
         const { key, render, source } = subscription
-        const { hub, request, start } = source
-        this.#membership = hub.join({ key, render, request, start, sink: this.#outlet })
+        const { hub, request, eyes, start } = source
+        this.#membership = hub.join({ key, eyes, render, request, start, sink: this.#outlet })
         return
       }
       case 'stream':
@@ -139,7 +139,7 @@ export class Operation {
       const { done, value } = await iterator.next()
       if (this.#stopped) return
       if (done) break
-      this.#event = new Exchange(this.#exchange.user, access)
+      this.#event = new Exchange(this.#exchange.viewer, access)
       const rendered = render(value, this.#event.context())
       const json = typeof rendered === 'string' ? rendered : await waiting.until(rendered, this.#event)
       this.#event = undefined

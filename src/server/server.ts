@@ -10,7 +10,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net'
 import { isIPv6 } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { everything, type Policy } from '../access/authorized-fleet.ts'
+import { everything, type Policy } from '../access/policy.ts'
 import { systemClock, type Clock } from '../fleet/clock.ts'
 import type { Fleet } from '../fleet/fleet.ts'
 import type { GraphQLSchema } from 'graphql'
@@ -64,7 +64,6 @@ export interface ServerSetup {
   /** For `/readyz`. */
   readonly fleet: Pick<Fleet, 'clusters'>
   readonly options?: ServerOptions
-  readonly rightsKey?: ExecutorOptions['rightsKey']
   /** Of this program, for `/version`. */
   readonly version?: string
   readonly logger: Logger
@@ -115,7 +114,7 @@ export async function startServer(setup: ServerSetup): Promise<RunningServer> {
     introspection: options.introspection ?? graphiql,
     ...(options.limits && { limits: options.limits }),
     ...(options.answerBytes !== undefined && { answerBytes: options.answerBytes }),
-    ...(setup.rightsKey && { rightsKey: setup.rightsKey }),
+    rightsKey: (viewer) => setup.policy.rightsKey(viewer),
   })
   let draining = false
   const waiting = new Waiting(clock, executor.limits.timeoutMs)

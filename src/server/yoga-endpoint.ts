@@ -43,11 +43,11 @@ export function yogaEndpoint(
       variables: params.variables,
     }
     try {
-      const user = await access.authenticate({
+      const viewer = await access.authenticate({
         headers: req.headers,
         remoteAddress: req.socket.remoteAddress,
       })
-      const exchange = new Exchange(user, access)
+      const exchange = new Exchange(viewer, access)
       const type = executor.operationType(request)
       if (req.method === 'GET' && type === 'mutation') {
         return refusal('A mutation has to be sent by POST.', 'METHOD_NOT_ALLOWED', 405)

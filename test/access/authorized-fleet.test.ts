@@ -1,5 +1,7 @@
 import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest'
-import { AuthorizedFleet, everything, type Policy } from '../../src/access/authorized-fleet.ts'
+import { AuthorizedFleet } from '../../src/access/authorized-fleet.ts'
+import { everything, type Policy } from '../../src/access/policy.ts'
+import { viewerOf } from '../../src/access/viewer.ts'
 import type { Scope } from '../../src/fleet/selection.ts'
 import { Hub } from '../../src/events/hub.ts'
 import { PositionError } from '../../src/events/position.ts'
@@ -8,7 +10,7 @@ import { project } from '../../src/kubernetes/projections/projections.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { FakeCluster, FakeFleet } from '../support/fake-fleet.ts'
 
-const alice = { name: 'alice', groups: ['dev'] }
+const alice = viewerOf({ name: 'alice', groups: ['dev'] })
 
 function pod(namespace: string, name: string, nodeName = 'node-1', resourceVersion = '1'): object {
   return {

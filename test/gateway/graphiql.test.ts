@@ -7,7 +7,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { chromium, type BrowserContext, type Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { AuthorizedFleet, everything } from '../../src/access/authorized-fleet.ts'
+import { AuthorizedFleet } from '../../src/access/authorized-fleet.ts'
+import { everything } from '../../src/access/policy.ts'
+import { viewerOf } from '../../src/access/viewer.ts'
 import { Hub } from '../../src/events/hub.ts'
 import { systemClock } from '../../src/fleet/clock.ts'
 import { createContext } from '../../src/graph/context.ts'
@@ -38,7 +40,7 @@ describe.skipIf(executablePath === undefined)('GraphiQL', () => {
       policy: everything,
       fleet,
       access: {
-        authenticate: () => ({ name: 'visitor', groups: [] }),
+        authenticate: () => viewerOf({ name: 'visitor', groups: [] }),
         contextFor: (user, signal) =>
           createContext(new AuthorizedFleet(fleet, user, everything, hub), signal),
       },

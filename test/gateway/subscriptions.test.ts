@@ -8,7 +8,9 @@ import { createClient as createStreamClient } from 'graphql-sse'
 import { createClient } from 'graphql-ws'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { WebSocket } from 'ws'
-import { AuthorizedFleet, everything } from '../../src/access/authorized-fleet.ts'
+import { AuthorizedFleet } from '../../src/access/authorized-fleet.ts'
+import { everything } from '../../src/access/policy.ts'
+import { viewerOf } from '../../src/access/viewer.ts'
 import { Hub } from '../../src/events/hub.ts'
 import { systemClock } from '../../src/fleet/clock.ts'
 import { createContext } from '../../src/graph/context.ts'
@@ -47,7 +49,7 @@ beforeEach(async () => {
     policy: everything,
     fleet,
     access: {
-      authenticate: () => ({ name: 'visitor', groups: [] }),
+      authenticate: () => viewerOf({ name: 'visitor', groups: [] }),
       contextFor: (user, signal) => createContext(new AuthorizedFleet(fleet, user, everything, hub), signal),
     },
     options: { port: 0 },

@@ -1,6 +1,7 @@
 /** Asks the graph as the server does: validated, then executed by graphql-js over a view of the fleet. */
 import { execute, parse, validate, type GraphQLFormattedError } from 'graphql'
-import { type AuthorizedFleet, everything, type Policy } from '../../src/access/authorized-fleet.ts'
+import { type AuthorizedFleet } from '../../src/access/authorized-fleet.ts'
+import { everything, type Policy } from '../../src/access/policy.ts'
 import type { Fleet } from '../../src/fleet/fleet.ts'
 import { createContext } from '../../src/graph/context.ts'
 import { createSchema } from '../../src/graph/schema.ts'

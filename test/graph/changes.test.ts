@@ -1,6 +1,6 @@
 import { createSourceEventStream, executeSubscriptionEvent, parse, validateSubscriptionArgs } from 'graphql'
 import { describe, expect, it } from 'vitest'
-import type { Policy } from '../../src/access/authorized-fleet.ts'
+import type { Policy } from '../../src/access/policy.ts'
 import { createContext } from '../../src/graph/context.ts'
 import { createSchema } from '../../src/graph/schema.ts'
 import { project } from '../../src/kubernetes/projections/projections.ts'

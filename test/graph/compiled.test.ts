@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { viewerOf } from '../../src/access/viewer.ts'
 import type { LiveEvent } from '../../src/events/live.ts'
 import { createContext } from '../../src/graph/context.ts'
 import { createSchema } from '../../src/graph/schema.ts'
@@ -44,7 +45,7 @@ describe('a compiled query', () => {
       const context = () => createContext(liveView(fleet))
       const answer = executor.execute(
         { query, variables: VARIABLES },
-        { user: { name: 'alice', groups: [] }, context, sharedContext: context },
+        { user: viewerOf({ name: 'alice', groups: [] }), context, sharedContext: context },
       )
       // Only a search, which gives way to others, and live reads wait for anything.
       expect(answer instanceof Promise).toBe(name === 'search')
@@ -72,7 +73,7 @@ describe('an event that is made once for many', () => {
     const variables = { ...VARIABLES, snapshot: true }
     const context = () => createContext(liveView(fleet))
     const executor = new Executor({ schema: createSchema(), logger: silent })
-    const user = { name: 'alice', groups: [] }
+    const user = viewerOf({ name: 'alice', groups: [] })
     const subscription = await executor.subscribe(
       { query, variables },
       { user, context, sharedContext: context },

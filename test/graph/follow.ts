@@ -1,6 +1,8 @@
 /** Subscribes as graphql-js does, over a view of the fleet: for what `subscribe` and `resolve` do together. */
 import { parse, subscribe, validate, type GraphQLFormattedError } from 'graphql'
-import { AuthorizedFleet, everything, type Policy } from '../../src/access/authorized-fleet.ts'
+import { AuthorizedFleet } from '../../src/access/authorized-fleet.ts'
+import { everything, type Policy } from '../../src/access/policy.ts'
+import { viewerOf } from '../../src/access/viewer.ts'
 import { Hub } from '../../src/events/hub.ts'
 import { systemClock, type Clock } from '../../src/fleet/clock.ts'
 import type { Fleet } from '../../src/fleet/fleet.ts'
@@ -38,7 +40,7 @@ export function liveView(
 ): AuthorizedFleet {
   let hub = HUBS.get(fleet)
   if (!hub) HUBS.set(fleet, (hub = new Hub({ fleet, clock })))
-  return new AuthorizedFleet(fleet, { name: 'alice', groups: [] }, policy, hub)
+  return new AuthorizedFleet(fleet, viewerOf({ name: 'alice', groups: [] }), policy, hub)
 }
 
 /** Rejects with the errors of a subscription that may not begin. */

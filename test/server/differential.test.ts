@@ -17,7 +17,9 @@ import {
   type ValidatedSubscriptionArgs,
 } from 'graphql'
 import { describe, expect, test } from 'vitest'
-import { AuthorizedFleet, everything } from '../../src/access/authorized-fleet.ts'
+import { AuthorizedFleet } from '../../src/access/authorized-fleet.ts'
+import { everything } from '../../src/access/policy.ts'
+import { viewerOf } from '../../src/access/viewer.ts'
 import { createContext } from '../../src/graph/context.ts'
 import { createSchema } from '../../src/graph/schema.ts'
 import { globalId } from '../../src/kubernetes/kinds.ts'
@@ -105,7 +107,7 @@ describe('a compiled query', () => {
     const schema = createSchema()
     const { fleet } = shopFleet()
     const context = () =>
-      createContext(new AuthorizedFleet(fleet, { name: 'visitor', groups: [] }, everything))
+      createContext(new AuthorizedFleet(fleet, viewerOf({ name: 'visitor', groups: [] }), everything))
     const outcomes = { compiled: 0, 'left to execute': 0, ineligible: 0, 'bad variables': 0 }
     for (let seed = 0; seed < SEEDS && outcomes.compiled < 250; seed++) {
       const random = randomQuery(schema, seed, {

@@ -1,12 +1,12 @@
 /** The executor: operation selection, errors and their codes, kept answers, cost. */
 import { beforeEach, describe, expect, test } from 'vitest'
-import type { User } from '../../src/access/authorized-fleet.ts'
+import { viewerOf } from '../../src/access/viewer.ts'
 import { Executor, type Answer, type Asker, type GraphQLRequest } from '../../src/server/execution.ts'
 import { silent } from '../../src/server/logger.ts'
 import { collectingLogger } from './support.ts'
 import { zoo, zooContext, type ZooContext } from './zoo.ts'
 
-const alice: User = { name: 'alice', groups: ['dev'] }
+const alice = viewerOf({ name: 'alice', groups: ['dev'] })
 
 let state: { revision: number }
 let contexts: ZooContext[]

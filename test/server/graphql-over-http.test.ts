@@ -1,7 +1,9 @@
 /** The GraphQL over HTTP specification, by the audits that its working group wrote, over a real socket. */
 import { auditServer } from 'graphql-http'
 import { describe, expect, test } from 'vitest'
-import { AuthorizedFleet, everything } from '../../src/access/authorized-fleet.ts'
+import { AuthorizedFleet } from '../../src/access/authorized-fleet.ts'
+import { everything } from '../../src/access/policy.ts'
+import { viewerOf } from '../../src/access/viewer.ts'
 import { createContext } from '../../src/graph/context.ts'
 import { createSchema } from '../../src/graph/schema.ts'
 import { silent } from '../../src/server/logger.ts'
@@ -9,7 +11,7 @@ import { startServer } from '../../src/server/server.ts'
 import { shopFleet } from '../support/shop.ts'
 import { zoo, zooAccess } from './zoo.ts'
 
-const user = { name: 'visitor', groups: [] }
+const user = viewerOf({ name: 'visitor', groups: [] })
 const { fleet } = shopFleet()
 
 const SCHEMAS = {

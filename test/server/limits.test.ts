@@ -1,6 +1,7 @@
 /** What a document may ask for at most. */
 import { parse } from 'graphql'
 import { describe, expect, test } from 'vitest'
+import { viewerOf } from '../../src/access/viewer.ts'
 import { Executor } from '../../src/server/execution.ts'
 import { checkLimits, DEFAULT_LIMITS } from '../../src/server/limits.ts'
 import { silent } from '../../src/server/logger.ts'
@@ -38,7 +39,7 @@ describe('limits', () => {
   test('hold for the whole document before it is validated, however deep it is', () => {
     const executor = new Executor({ schema: zoo, logger: silent })
     const asker = {
-      user: { name: 'x', groups: [] },
+      user: viewerOf({ name: 'x', groups: [] }),
       context: () => zooContext(),
       sharedContext: () => zooContext(),
     }

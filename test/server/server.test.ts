@@ -2,7 +2,7 @@
 import { connect } from 'node:net'
 import { once } from 'node:events'
 import { afterEach, describe, expect, test } from 'vitest'
-import { everything, type Policy } from '../../src/access/authorized-fleet.ts'
+import { everything, type Policy } from '../../src/access/policy.ts'
 import { silent } from '../../src/server/logger.ts'
 import { OpenAccess, startServer } from '../../src/server/server.ts'
 import { eventually } from '../support/eventually.ts'

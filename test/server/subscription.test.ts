@@ -1,5 +1,6 @@
 /** How the executor prepares subscriptions and renders their events. */
 import { describe, expect, test } from 'vitest'
+import { viewerOf } from '../../src/access/viewer.ts'
 import { Exchange } from '../../src/server/exchange.ts'
 import { Executor } from '../../src/server/execution.ts'
 import { FakeHub, event } from './fake-hub.ts'
@@ -11,7 +12,7 @@ function setup() {
   const access = zooAccess({ revision: 0 }, hub)
   const logger = collectingLogger()
   const executor = new Executor({ schema: zoo, logger, introspection: true })
-  const user = { name: 'visitor', groups: [] }
+  const user = viewerOf({ name: 'visitor', groups: [] })
   const live = async (query: string, variables?: Record<string, unknown>) => {
     const subscription = await executor.subscribe({ query, variables }, new Exchange(user, access))
     if (subscription.type !== 'live') throw new Error(`it is ${subscription.type}`)

@@ -1,6 +1,6 @@
 /** A server over the zoo on a free port, and raw requests to it: what `fetch` would not send. */
 import { connect } from 'node:net'
-import { everything } from '../../src/access/authorized-fleet.ts'
+import { everything } from '../../src/access/policy.ts'
 import type { Logger } from '../../src/server/logger.ts'
 import { startServer, type RunningServer, type ServerSetup } from '../../src/server/server.ts'
 import { FakeHub } from './fake-hub.ts'

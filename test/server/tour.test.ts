@@ -1,6 +1,8 @@
 /** The operations that GraphiQL opens with, over the real schema and within the default limits. */
 import { describe, expect, test } from 'vitest'
-import { AuthorizedFleet, everything } from '../../src/access/authorized-fleet.ts'
+import { AuthorizedFleet } from '../../src/access/authorized-fleet.ts'
+import { everything } from '../../src/access/policy.ts'
+import { viewerOf } from '../../src/access/viewer.ts'
 import { createContext } from '../../src/graph/context.ts'
 import { createSchema } from '../../src/graph/schema.ts'
 import { Executor } from '../../src/server/execution.ts'
@@ -11,7 +13,7 @@ import { shopFleet } from '../support/shop.ts'
 describe('the tour', () => {
   const { fleet } = shopFleet()
   const executor = new Executor({ schema: createSchema(), logger: silent })
-  const user = { name: 'visitor', groups: [] }
+  const user = viewerOf({ name: 'visitor', groups: [] })
   const context = () => createContext(new AuthorizedFleet(fleet, user, everything))
   const asker = { user, context, sharedContext: context }
 

@@ -19,6 +19,7 @@ import {
   GraphQLString,
   GraphQLUnionType,
 } from 'graphql'
+import { viewerOf } from '../../src/access/viewer.ts'
 import { LiveSource, type LiveHub } from '../../src/events/live.ts'
 import type { Access, Credentials } from '../../src/server/exchange.ts'
 
@@ -403,7 +404,7 @@ export function zooAccess(
 ): Access & { readonly contexts: ZooContext[]; readonly credentials: Credentials[] } {
   const contexts: ZooContext[] = []
   const credentials: Credentials[] = []
-  const visitor = { name: 'visitor', groups: [] }
+  const visitor = viewerOf({ name: 'visitor', groups: [] })
   return {
     contexts,
     credentials,
@@ -414,7 +415,7 @@ export function zooAccess(
       if (token === 'bad') {
         throw new GraphQLError('No such token.', { extensions: { code: 'UNAUTHENTICATED' } })
       }
-      const user = { name: token, groups: [] }
+      const user = viewerOf({ name: token, groups: [] })
       if (!token.startsWith('slow')) return user
       return new Promise((resolve, reject) =>
         setImmediate(() => {

@@ -1,5 +1,7 @@
 /** The real server over a fleet whose tables are changed by hand. */
-import { AuthorizedFleet, everything } from '../../../src/access/authorized-fleet.ts'
+import { AuthorizedFleet } from '../../../src/access/authorized-fleet.ts'
+import { everything } from '../../../src/access/policy.ts'
+import { viewerOf } from '../../../src/access/viewer.ts'
 import { Hub } from '../../../src/events/hub.ts'
 import { systemClock } from '../../../src/fleet/clock.ts'
 import { createContext } from '../../../src/graph/context.ts'
@@ -12,7 +14,7 @@ export async function gateway(): Promise<Subject> {
   const events = new PodEvents()
   const { fleet } = events
   const hub = new Hub({ fleet, clock: systemClock })
-  const user = { name: 'bench', groups: [] }
+  const user = viewerOf({ name: 'bench', groups: [] })
   const { url } = await startServer({
     schema: createSchema(),
     policy: everything,

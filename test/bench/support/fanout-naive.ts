@@ -7,7 +7,9 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { useServer } from 'graphql-ws/use/ws'
 import { WebSocketServer } from 'ws'
-import { AuthorizedFleet, everything } from '../../../src/access/authorized-fleet.ts'
+import { AuthorizedFleet } from '../../../src/access/authorized-fleet.ts'
+import { everything } from '../../../src/access/policy.ts'
+import { viewerOf } from '../../../src/access/viewer.ts'
 import type { LiveEvent, LiveHub, LiveRequest, Membership } from '../../../src/events/live.ts'
 import type { Fleet } from '../../../src/fleet/fleet.ts'
 import { rowTest } from '../../../src/fleet/matches.ts'
@@ -34,7 +36,7 @@ export async function serveNaively(fleet: Fleet): Promise<number> {
     {
       schema: createSchema(),
       context: () =>
-        createContext(new AuthorizedFleet(fleet, { name: 'bench', groups: [] }, everything, hub)),
+        createContext(new AuthorizedFleet(fleet, viewerOf({ name: 'bench', groups: [] }), everything, hub)),
     },
     sockets,
   )

@@ -7,7 +7,9 @@
  */
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { AuthorizedFleet, everything } from '../../../src/access/authorized-fleet.ts'
+import { AuthorizedFleet } from '../../../src/access/authorized-fleet.ts'
+import { everything } from '../../../src/access/policy.ts'
+import { viewerOf } from '../../../src/access/viewer.ts'
 import { createContext } from '../../../src/graph/context.ts'
 import { createSchema } from '../../../src/graph/schema.ts'
 import { project } from '../../../src/kubernetes/projections/projections.ts'
@@ -58,7 +60,7 @@ function changer(cluster: FakeCluster): () => void {
 async function real(changing: boolean): Promise<number> {
   const clusters = fleet()
   const change = changing ? changer(clusters.clusters[0]!) : () => {}
-  const user = { name: 'bench', groups: [] }
+  const user = viewerOf({ name: 'bench', groups: [] })
   const { url } = await startServer({
     schema: createSchema(),
     policy: everything,
