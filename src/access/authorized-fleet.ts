@@ -37,9 +37,15 @@ import { LiveTurns } from './live-turns.ts'
 import type { Policy, Revised } from './policy.ts'
 import type { Viewer } from './viewer.ts'
 
-/** What an answer was made from. */
+/** An audit record has room for so many; one request may ask for thousands. */
+const MOST_PRIVILEGED = 100
+
+/** What an answer was made from, and what its audit record tells of it. */
 export class Reads {
   readonly #revisions = new Map<Revised, number>()
+  readonly #denied = new Set<string>()
+  readonly #privileged: string[] = []
+  readonly #pending = new Set<Promise<void>>()
   #volatile = false
 
   note(source: Revised): void {
@@ -49,6 +55,36 @@ export class Reads {
   /** Something was read that no revision tells of: a live request, a clock, a measured latency. */
   noteVolatile(): void {
     this.#volatile = true
+  }
+
+  /** The viewer was shown nothing of a cluster that they asked for: no right, or a live read that it refused. */
+  noteDenied(cluster: string): void {
+    this.#denied.add(cluster)
+  }
+
+  /** A live read was made: a short text that names the object, and nothing of what is in it. */
+  notePrivileged(what: string): void {
+    if (this.#privileged.length < MOST_PRIVILEGED) this.#privileged.push(what)
+  }
+
+  /** Rights were met that are being found out: `settled` of a PENDING right. */
+  notePending(settled: Promise<void>): void {
+    this.#pending.add(settled)
+  }
+
+  /** Names of clusters. */
+  get denied(): ReadonlySet<string> {
+    return this.#denied
+  }
+
+  /** In the order in which they were made; the first `MOST_PRIVILEGED`. */
+  get privileged(): readonly string[] {
+    return this.#privileged
+  }
+
+  /** None of them rejects. After any of them the same request may be answered with more. */
+  get pending(): ReadonlySet<Promise<void>> {
+    return this.#pending
   }
 
   get volatile(): boolean {

@@ -27,8 +27,13 @@ export type Scope =
   | 'all'
   | {
       readonly namespaces: ReadonlySet<string>
-      /** `namespace/name` of single objects beyond those namespaces. */
+      /** `namespace/name` of single objects beyond those namespaces; `/name` for kinds without namespaces. */
       readonly objects?: ReadonlySet<string>
+      /**
+       * Names that are allowed in every namespace: of a namespaced kind, from a ClusterRoleBinding to a rule
+       * with `resourceNames`.
+       */
+      readonly names?: ReadonlySet<string>
     }
 
 export interface ScopedTable<R extends Row = Row> {
