@@ -4,7 +4,7 @@
  *
  * Every key is described in `examples/fleetgraph.yaml`, which a test holds equal to this schema. Every
  * value can be overridden by a variable named after its key: `limits.bodyBytes` is
- * `FLEETGRAPH_LIMITS_BODY_BYTES`; `REDIS_URL` is known too. `clusters` stands in the file only.
+ * `FLEETGRAPH_LIMITS_BODY_BYTES`; `REDIS_URL` is known too. Lists and maps stand in the file only.
  */
 import { readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
@@ -121,6 +121,14 @@ const schema = z.strictObject({
       documents: z.enum(['any', 'trusted']).default('any'),
       documentsDirectory: z.string().default(''),
       shutdownGraceSeconds: z.number().min(0).max(600).default(10),
+    })
+    .refine(({ tlsCertificateFile, tlsKeyFile }) => (tlsCertificateFile === '') === (tlsKeyFile === ''), {
+      path: ['tlsKeyFile'],
+      error: 'expected both tlsCertificateFile and tlsKeyFile, or neither',
+    })
+    .refine(({ documents, documentsDirectory }) => documents === 'any' || documentsDirectory !== '', {
+      path: ['documentsDirectory'],
+      error: 'expected a directory, since server.documents is trusted',
     })
     .prefault({}),
   limits: z
@@ -294,14 +302,16 @@ export function configKeys(): ReadonlyMap<string, unknown> {
   return keys
 }
 
-/** The keys of each kind of entry under `clusters`, by its `type`. */
-export function clusterSourceKeys(): ReadonlyMap<string, readonly string[]> {
-  return new Map(
-    [kubeconfigSource, directorySource, inClusterSource, serverSource].map(({ shape }) => [
-      shape.type.value,
-      Object.keys(shape),
-    ]),
-  )
+/** The keys of each kind of entry of a list, for the documentation test: `clusters kubeconfig`, `authentication.oidc`. */
+export function entryKeys(): ReadonlyMap<string, readonly string[]> {
+  const sources = [kubeconfigSource, directorySource, inClusterSource, serverSource]
+  const signIns = { oidc: oidcIssuer, tokenReviews: tokenReview, proxies: authenticatingProxy }
+  return new Map([
+    ...sources.map(({ shape }) => [`clusters ${shape.type.value}`, Object.keys(shape)] as const),
+    ...Object.entries(signIns).map(
+      ([key, { shape }]) => [`authentication.${key}`, Object.keys(shape)] as const,
+    ),
+  ])
 }
 
 interface Source {
@@ -364,7 +374,11 @@ function overrideFromEnvironment(
   env: Readonly<Record<string, string | undefined>>,
   problems: string[],
 ): { value: Record<string, unknown>; variables: ReadonlyMap<string, string> } {
-  const keys = new Map([...configKeys()].map(([key, standard]) => [variableName(key), { key, standard }]))
+  const keys = new Map(
+    [...configKeys()]
+      .filter(([, standard]) => typeof standard !== 'object')
+      .map(([key, standard]) => [variableName(key), { key, standard }]),
+  )
   const value = structuredClone(input) as Record<string, unknown>
   const variables = new Map<string, string>()
   // As the platforms that provide a Redis name it; our own variable stands above it.

@@ -3,7 +3,7 @@ import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
-import { clusterSourceKeys, ConfigError, configKeys, loadConfig } from '../../src/config.ts'
+import { ConfigError, configKeys, entryKeys, loadConfig } from '../../src/config.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'fleetgraph-config-'))
 afterAll(() => rmSync(directory, { recursive: true, force: true }))
@@ -37,18 +37,26 @@ describe('the configuration', () => {
 
   it('shows every key with its default in examples/fleetgraph.yaml, and no other', () => {
     const documented = new Map<string, unknown>()
+    const entries: [string, readonly string[]][] = []
     const { clusters, ...sections } = parse(readFileSync(example, 'utf8')) as Record<
       string,
       Record<string, unknown>
     > & { clusters: { type: string }[] }
+    for (const entry of clusters) entries.push([`clusters ${entry.type}`, Object.keys(entry)])
     for (const [section, values] of Object.entries(sections)) {
-      for (const [key, value] of Object.entries(values)) documented.set(`${section}.${key}`, value)
+      for (const [key, value] of Object.entries(values)) {
+        const name = `${section}.${key}`
+        documented.set(name, value)
+        // Of lists whose entries have keys of their own one is shown; the default is none.
+        if (!Array.isArray(value) || typeof value[0] !== 'object') continue
+        documented.set(name, [])
+        entries.push([name, Object.keys(value[0] as object)])
+      }
     }
     expect(Object.fromEntries(documented)).toEqual(Object.fromEntries(configKeys()))
-    for (const entry of clusters) {
-      expect(Object.keys(entry).sort()).toEqual([...(clusterSourceKeys().get(entry.type) ?? [])].sort())
-    }
-    expect(clusters.map(({ type }) => type).sort()).toEqual([...clusterSourceKeys().keys()].sort())
+    const sorted = (all: Iterable<readonly [string, readonly string[]]>) =>
+      Object.fromEntries(Array.from(all, ([name, keys]) => [name, [...keys].sort()]))
+    expect(sorted(entries)).toEqual(sorted(entryKeys()))
     expect(() => loadConfig(example, {})).not.toThrow()
   })
 
