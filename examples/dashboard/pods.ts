@@ -5,6 +5,7 @@
  *
  *     node examples/dashboard/pods.ts [http://127.0.0.1:4000/graphql]
  *
+ * The token to sign in with stands in the variable TOKEN; the demo needs none.
  * On a terminal the picture is drawn anew with each change; else one JSON line is printed for each.
  */
 import { createClient } from 'graphql-ws'
@@ -87,7 +88,13 @@ function show(type: PodChange['type']): void {
 }
 
 const url = (process.argv[2] ?? 'http://127.0.0.1:4000/graphql').replace(/^http/, 'ws')
-const client = createClient({ url, webSocketImpl: WebSocket, retryAttempts: 0 })
+const token = process.env['TOKEN']
+const client = createClient({
+  url,
+  webSocketImpl: WebSocket,
+  retryAttempts: 0,
+  ...(token && { connectionParams: { authorization: `Bearer ${token}` } }),
+})
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(0))
 
 // The library would subscribe again with the same variables: going on needs the last cursor.

@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { createClient, type Client } from 'graphql-ws'
 import { WebSocket } from 'ws'
 import { ALL_KINDS } from '../../src/kubernetes/kinds.ts'
+import { ADMIN } from './test-tokens.ts'
 
 export interface CheckerClientOptions {
   readonly name: string
@@ -20,6 +21,8 @@ export interface CheckerClientOptions {
   readonly kinds?: readonly string[]
   /** Go on after this cursor, with an empty copy, instead of a snapshot. */
   readonly after?: string
+  /** Default: the administrator's. */
+  readonly token?: string
 }
 
 /** An object as the stream told it last. */
@@ -121,13 +124,16 @@ export class CheckerClient {
   #phase: 'scan' | 'replay' | 'live' = 'scan'
   readonly #seen = new Set<string>()
   #scanBegan = 0
+  readonly #token: string
   #socket: WebSocket | undefined
   #client: Client | undefined
 
-  constructor({ name, urls, first = 0, kinds = ALL_KINDS, after }: CheckerClientOptions) {
+  constructor(options: CheckerClientOptions) {
+    const { name, urls, first = 0, kinds = ALL_KINDS, after, token = ADMIN.token } = options
     this.name = name
     this.#urls = urls
     this.kinds = kinds
+    this.#token = token
     this.#turn = first
     this.#cursor = after
     this.#running = this.#run()
@@ -217,6 +223,7 @@ export class CheckerClient {
       webSocketImpl: WebSocket,
       retryAttempts: 0,
       connectionAckWaitTimeout: 10_000,
+      connectionParams: { authorization: `Bearer ${this.#token}` },
       on: {
         connected: (socket) => {
           this.#socket = socket as WebSocket

@@ -10,6 +10,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { stringify } from 'yaml'
+import { ADMIN, writeTokens, type TestToken } from './test-tokens.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
@@ -30,22 +31,39 @@ export interface GatewayProcess {
   readonly log: readonly Readonly<Record<string, unknown>>[]
   /** What it printed to standard output. */
   readonly output: () => string
-  /** One GraphQL request; throws when the answer has errors. */
-  query<T>(document: string, variables?: Readonly<Record<string, unknown>>): Promise<T>
+  /** One GraphQL request, as the administrator unless it is another's token; throws when the answer has errors. */
+  query<T>(document: string, variables?: Readonly<Record<string, unknown>>, token?: string): Promise<T>
   /** The same, with the errors. */
-  ask<T>(document: string, variables?: Readonly<Record<string, unknown>>): Promise<GraphQLAnswer<T>>
+  ask<T>(
+    document: string,
+    variables?: Readonly<Record<string, unknown>>,
+    token?: string,
+  ): Promise<GraphQLAnswer<T>>
   /** SIGTERM; resolves with the exit code. Idempotent. */
   close(): Promise<number | null>
 }
 
-/** `fleetgraph serve` with this configuration, on a free port. Resolves when it listens. */
+/**
+ * `fleetgraph serve` with this configuration, on a free port. Resolves when it listens. Unless the
+ * configuration says how to sign in, the administrator and the owners of these tokens can.
+ */
 export async function startGatewayProcess(
   config: Readonly<Record<string, unknown>>,
+  tokens: readonly TestToken[] = [],
 ): Promise<GatewayProcess> {
   const directory = mkdtempSync(join(tmpdir(), 'fleetgraph-gateway-'))
   const file = join(directory, 'fleetgraph.yaml')
-  const { server, ...rest } = config as { server?: object }
-  writeFileSync(file, stringify({ ...rest, server: { port: 0, ...server } }))
+  const { server, authentication, ...rest } = config as { server?: object; authentication?: object }
+  const tokensFile = join(directory, 'tokens.yaml')
+  writeTokens(tokensFile, [ADMIN, ...tokens])
+  writeFileSync(
+    file,
+    stringify({
+      ...rest,
+      server: { port: 0, ...server },
+      authentication: authentication ?? { tokensFile },
+    }),
+  )
   return startCommand(['serve', '--config', file], {}, () =>
     rmSync(directory, { recursive: true, force: true }),
   )
@@ -76,10 +94,11 @@ export async function startCommand(
   const ask = async <T>(
     query: string,
     variables: Readonly<Record<string, unknown>> = {},
+    token = ADMIN.token,
   ): Promise<GraphQLAnswer<T>> => {
     const response = await fetch(url, {
       method: 'POST',
-      headers: { 'content-type': 'application/json' },
+      headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
       body: JSON.stringify({ query, variables }),
     })
     return (await response.json()) as GraphQLAnswer<T>
@@ -90,8 +109,8 @@ export async function startCommand(
     log,
     output: () => output,
     ask,
-    async query<T>(document: string, variables?: Readonly<Record<string, unknown>>) {
-      const { data, errors } = await ask<T>(document, variables)
+    async query<T>(document: string, variables?: Readonly<Record<string, unknown>>, token?: string) {
+      const { data, errors } = await ask<T>(document, variables, token)
       if (errors || data === undefined) throw new Error(JSON.stringify(errors, undefined, 2))
       return data
     },

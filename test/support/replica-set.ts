@@ -7,6 +7,7 @@
 import { eventually } from './eventually.ts'
 import { startGatewayProcess, type GatewayProcess } from './gateway-process.ts'
 import { sparePort } from './spare-port.ts'
+import type { TestToken } from './test-tokens.ts'
 
 export interface Replica {
   readonly name: string
@@ -29,6 +30,8 @@ export interface ReplicaSetOptions {
   readonly redisUrl: string
   /** Of every replica, beside `redis.url` and the port. */
   readonly config: Readonly<Record<string, unknown>>
+  /** Who can sign in, beside the administrator; unless the configuration says it. */
+  readonly tokens?: readonly TestToken[]
 }
 
 export interface ReplicaSet {
@@ -41,9 +44,9 @@ export interface ReplicaSet {
 }
 
 export async function startReplicaSet(options: ReplicaSetOptions): Promise<ReplicaSet> {
-  const { replicas: count = 3, redisUrl, config } = options
+  const { replicas: count = 3, redisUrl, config, tokens } = options
   const started = await Promise.allSettled(
-    Array.from({ length: count }, (_, index) => startReplica(`replica-${index}`, redisUrl, config)),
+    Array.from({ length: count }, (_, index) => startReplica(`replica-${index}`, redisUrl, config, tokens)),
   )
   const replicas = started.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []))
   const stopAll = (): Promise<(number | null)[]> =>
@@ -79,15 +82,19 @@ async function startReplica(
   name: string,
   redisUrl: string,
   config: Readonly<Record<string, unknown>>,
+  tokens: readonly TestToken[] = [],
 ): Promise<Replica> {
   const { redis, server, ...rest } = config as { readonly redis?: object; readonly server?: object }
   const port = await sparePort()
   const launch = (): Promise<GatewayProcess> =>
-    startGatewayProcess({
-      ...rest,
-      redis: { url: redisUrl, ...redis },
-      server: { shutdownGraceSeconds: 5, ...server, port },
-    })
+    startGatewayProcess(
+      {
+        ...rest,
+        redis: { url: redisUrl, ...redis },
+        server: { shutdownGraceSeconds: 5, ...server, port },
+      },
+      tokens,
+    )
   let gateway = await launch()
   const { url } = gateway
   let running = true
