@@ -2,7 +2,15 @@
  * Which kind is indexed by what: for each index, the values under which a row stands. The store builds
  * its indexes from this, and a selection that goes another way tests its rows against the same.
  */
-import type { Kind, PodRow, Row, Rows, WorkloadRow } from '../kubernetes/rows.ts'
+import type {
+  ClusterRoleBindingRow,
+  Kind,
+  PodRow,
+  RoleBindingRow,
+  Row,
+  Rows,
+  WorkloadRow,
+} from '../kubernetes/rows.ts'
 import type { Values } from './row-index.ts'
 import type { IndexCondition } from './selection.ts'
 import type { IndexName } from './table.ts'
@@ -43,6 +51,12 @@ const workload = {
   status: (row: WorkloadRow) => single(row.rollout.status),
 }
 
+/** The role that a binding gives. */
+function givenRole({ roleRef, namespace }: RoleBindingRow | ClusterRoleBindingRow): readonly string[] {
+  if (roleRef.name === '') return NONE
+  return [roleRef.kind === 'Role' ? `Role/${namespace}/${roleRef.name}` : `ClusterRole/${roleRef.name}`]
+}
+
 const INDEXES: { readonly [K in Kind]?: KindIndexes<Rows[K]> } = {
   Pod: {
     node: (row) => single(row.nodeName),
@@ -61,6 +75,8 @@ const INDEXES: { readonly [K in Kind]?: KindIndexes<Rows[K]> } = {
     service: (row) => (row.serviceName === '' ? NONE : [`${row.namespace}/${row.serviceName}`]),
   },
   Event: { regarding: (row) => single(row.regardingUid) },
+  RoleBinding: { role: givenRole },
+  ClusterRoleBinding: { role: givenRole },
 }
 
 /** The secondary indexes of a kind. */

@@ -94,9 +94,10 @@ export interface TableReader<K extends Kind = Kind> {
  * Secondary indexes. `node`: Pods by `nodeName`. `status`: Pods by `status`, workloads by
  * `rollout.status`. `phase`: Pods by `phase`. `regarding`: Events by `regardingUid`. `service`:
  * EndpointSlices by `namespace/serviceName`. `claim`: Pods by `namespace/claimName` of their volumes.
- * `image`: workloads and Pods by a container's image. A value is compared whole, and `''` is none.
+ * `image`: workloads and Pods by a container's image. `role`: RoleBindings and ClusterRoleBindings by the
+ * role that they give: `Role/namespace/name` or `ClusterRole/name`. A value is compared whole, and `''` is none.
  */
-export type IndexName = 'node' | 'status' | 'phase' | 'regarding' | 'service' | 'claim' | 'image'
+export type IndexName = 'node' | 'status' | 'phase' | 'regarding' | 'service' | 'claim' | 'image' | 'role'
 
 export interface TableWriter<K extends Kind = Kind> {
   apply(step: Step<K>): void

@@ -24,6 +24,11 @@ const KIND_DESCRIPTIONS = {
   HorizontalPodAutoscaler: 'A HorizontalPodAutoscaler: it sets the replicas of a workload by its load.',
   ResourceQuota: 'A ResourceQuota: limits on what a namespace may use.',
   Event: 'An Event: something that a component of the cluster reported about an object.',
+  Role: 'A Role: rights in its namespace, for those whom a binding gives it.',
+  ClusterRole: 'A ClusterRole: rights in one namespace or in all, as the binding says that gives it.',
+  RoleBinding: 'A RoleBinding: it gives rights in its namespace to users, groups and service accounts.',
+  ClusterRoleBinding:
+    'A ClusterRoleBinding: it gives rights in the whole cluster to users, groups and service accounts.',
 } as const satisfies Record<Kind, string>
 
 function kindValues<K extends Kind>(kinds: readonly K[]): Record<K, { description: string }> {

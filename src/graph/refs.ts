@@ -11,6 +11,7 @@ import { builder, type Types } from './builder.ts'
 export const Node = builder.interfaceRef<Row | Cluster>('Node')
 export const KubernetesObject = builder.interfaceRef<Row>('KubernetesObject')
 export const Workload = builder.interfaceRef<WorkloadRow>('Workload')
+export const AnyRole = builder.interfaceRef<Rows['Role' | 'ClusterRole']>('AnyRole')
 
 export const ClusterRef = builder.objectRef<Cluster>('Cluster')
 
@@ -35,6 +36,10 @@ export const KIND_REFS = {
   HorizontalPodAutoscaler: builder.objectRef<Rows['HorizontalPodAutoscaler']>('HorizontalPodAutoscaler'),
   ResourceQuota: builder.objectRef<Rows['ResourceQuota']>('ResourceQuota'),
   Event: builder.objectRef<Rows['Event']>('Event'),
+  Role: builder.objectRef<Rows['Role']>('Role'),
+  ClusterRole: builder.objectRef<Rows['ClusterRole']>('ClusterRole'),
+  RoleBinding: builder.objectRef<Rows['RoleBinding']>('RoleBinding'),
+  ClusterRoleBinding: builder.objectRef<Rows['ClusterRoleBinding']>('ClusterRoleBinding'),
 } as const satisfies { [K in Kind]: ObjectRef<Types, Rows[K]> }
 
 /** A type whose values are rows of `R`. */

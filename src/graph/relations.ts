@@ -7,6 +7,8 @@ import type { AuthorizedFleet } from '../access/authorized-fleet.ts'
 import { matchesLabels, selectorOfService } from '../kubernetes/label-selector.ts'
 import { KINDS, WORKLOAD_KINDS } from '../kubernetes/kinds.ts'
 import type {
+  ClusterRoleBindingRow,
+  ClusterRoleRow,
   HorizontalPodAutoscalerRow,
   IngressRow,
   JobRow,
@@ -14,6 +16,8 @@ import type {
   PersistentVolumeClaimRow,
   PodRow,
   ReplicaSetRow,
+  RoleBindingRow,
+  RoleRow,
   Row,
   ServiceRow,
   StatefulSetRow,
@@ -205,4 +209,26 @@ export function claimsOfStatefulSet(
       .filter((claim) => ordinal(claim) < replicas)
       .sort((a, b) => ordinal(a) - ordinal(b))
   })
+}
+
+/** The role that a RoleBinding gives. */
+export function roleOf(
+  { cluster, namespace, roleRef }: RoleBindingRow,
+  fleet: AuthorizedFleet,
+): RoleRow | ClusterRoleRow | undefined {
+  const { kind, name } = roleRef
+  return fleet.get(kind, cluster, kind === 'Role' ? namespace : '', name)
+}
+
+/** The bindings that give a role: of one kind, in any namespace for a ClusterRole. */
+export function bindingsOf<R extends RoleBindingRow | ClusterRoleBindingRow>(
+  row: RoleRow | ClusterRoleRow,
+  fleet: AuthorizedFleet,
+): Within<R> {
+  const value = row.kind === 'Role' ? `Role/${row.namespace}/${row.name}` : `ClusterRole/${row.name}`
+  const gives = ({ roleRef, namespace }: R) =>
+    roleRef.kind === row.kind &&
+    roleRef.name === row.name &&
+    (row.kind === 'ClusterRole' || namespace === row.namespace)
+  return { clusters: clustersOfRow(row, fleet), conditions: [indexed('role', value, gives)] }
 }

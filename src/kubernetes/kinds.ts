@@ -34,8 +34,18 @@ function kind(
   return { kind, group, versions, resource, namespaced }
 }
 
-/** In the order in which a cluster's tables are synced first: small and referenced kinds before pods. */
+const RBAC = 'rbac.authorization.k8s.io'
+const RBAC_VERSIONS = ['v1', 'v1beta1'] as const satisfies KindInfo['versions']
+
+/**
+ * In the order in which a cluster's tables are synced first: rights, without which nothing is shown; then
+ * small and referenced kinds before pods.
+ */
 export const KINDS = {
+  ClusterRole: kind('ClusterRole', RBAC, RBAC_VERSIONS, 'clusterroles', false),
+  ClusterRoleBinding: kind('ClusterRoleBinding', RBAC, RBAC_VERSIONS, 'clusterrolebindings', false),
+  Role: kind('Role', RBAC, RBAC_VERSIONS, 'roles'),
+  RoleBinding: kind('RoleBinding', RBAC, RBAC_VERSIONS, 'rolebindings'),
   Namespace: kind('Namespace', '', ['v1'], 'namespaces', false),
   Node: kind('Node', '', ['v1'], 'nodes', false),
   Deployment: kind('Deployment', 'apps', ['v1'], 'deployments'),

@@ -9,6 +9,7 @@
 import { globalId } from './kinds.ts'
 import { decodePod, encodePod } from './projections/pod-codec.ts'
 import { emptyRow, freeze } from './projections/projections.ts'
+import { shareReference, shareRules, shareSubjects } from './projections/rbac.ts'
 import {
   amounts,
   conditions,
@@ -22,6 +23,7 @@ import {
   orNull,
   owner,
   quantity,
+  readArray,
   readTuple,
   RowFormatError,
   selector,
@@ -41,12 +43,15 @@ import type {
   Kind,
   LoadBalancerIngress,
   NodeRow,
+  PolicyRule,
+  RoleReference,
   RolloutState,
   Row,
   RowMeta,
   Rows,
   ScalingMetric,
   ServicePort,
+  Subject,
   Taint,
   WorkloadMeta,
 } from './rows.ts'
@@ -57,7 +62,7 @@ export { RowFormatError } from './projections/shapes.ts'
  * The format of the texts. To be raised with every change of a row's fields, of their order here, or of what
  * one of them means: replicas of different formats must not read each other's rows.
  */
-export const ROW_FORMAT = 1
+export const ROW_FORMAT = 2
 
 /** The row as one line. */
 export function encodeRow(row: Row): string {
@@ -206,6 +211,51 @@ const metric: Shape<ScalingMetric> = {
   },
 }
 
+const rules: Shape<readonly PolicyRule[]> = {
+  write: (value) =>
+    value.map(({ verbs, apiGroups, resources, resourceNames, nonResourceURLs }) => [
+      verbs,
+      apiGroups,
+      resources,
+      resourceNames,
+      nonResourceURLs,
+    ]),
+  read: (json) => shareRules(readArray(json).map(readRule)),
+}
+
+function readRule(json: unknown): PolicyRule {
+  const [verbs, apiGroups, resources, resourceNames, nonResourceURLs] = readTuple(json, 5)
+  return {
+    verbs: texts.read(verbs),
+    apiGroups: texts.read(apiGroups),
+    resources: texts.read(resources),
+    resourceNames: texts.read(resourceNames),
+    nonResourceURLs: texts.read(nonResourceURLs),
+  }
+}
+
+const roleKind = oneOf('Role', 'ClusterRole')
+
+const roleRef: Shape<RoleReference> = {
+  write: ({ kind, name }) => [kind, name],
+  read(json) {
+    const [kind, name] = readTuple(json, 2)
+    return shareReference(roleKind.read(kind), text.read(name))
+  },
+}
+
+const subjectKind = oneOf('User', 'Group', 'ServiceAccount')
+
+const subjects: Shape<readonly Subject[]> = {
+  write: (value) => value.map(({ kind, name, namespace }) => [kind, name, namespace]),
+  read: (json) => shareSubjects(readArray(json).map(readSubject)),
+}
+
+function readSubject(json: unknown): Subject {
+  const [kind, name, namespace] = readTuple(json, 3)
+  return { kind: subjectKind.read(kind), name: text.read(name), namespace: text.read(namespace) }
+}
+
 // ── The fields of each kind ─────────────────────────────────────────────────────────────────────
 
 type Fields<R> = { readonly [F in keyof R]: Shape<R[F]> }
@@ -240,6 +290,10 @@ const WORKLOAD = {
 } satisfies OwnFields<WorkloadMeta>
 
 const FIELDS = {
+  ClusterRole: { rules, aggregationSelectors: listOf(selector) },
+  ClusterRoleBinding: { roleRef, subjects },
+  Role: { rules },
+  RoleBinding: { roleRef, subjects },
   Node: {
     ready: oneOf('True', 'False', 'Unknown'),
     unschedulable: flag,

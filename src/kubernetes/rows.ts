@@ -452,8 +452,69 @@ export interface EventRow extends RowMeta {
   readonly regardingUid: string
 }
 
+/** What a role allows: each of the verbs on each of the resources (RBAC, `PolicyRule`). Shared between roles. */
+export interface PolicyRule {
+  /** `*`: all of them. */
+  readonly verbs: readonly string[]
+  /** `''` is the core group; `*`: all of them. */
+  readonly apiGroups: readonly string[]
+  /** Plural, with a subresource as `pods/log`, `deployments/scale`; `*`: all of them, with their subresources. */
+  readonly resources: readonly string[]
+  /** Empty: every name. */
+  readonly resourceNames: readonly string[]
+  /** Of cluster roles only; `*` may stand at the end. */
+  readonly nonResourceURLs: readonly string[]
+}
+
+export interface RoleRow extends RowMeta {
+  readonly kind: 'Role'
+  readonly rules: readonly PolicyRule[]
+}
+
+export interface ClusterRoleRow extends RowMeta {
+  readonly kind: 'ClusterRole'
+  /** Of an aggregated role, what its cluster's controller has put together: to be read like any other's. */
+  readonly rules: readonly PolicyRule[]
+  /** Of an aggregated role: its rules are those of all cluster roles that one of these matches. Else empty. */
+  readonly aggregationSelectors: readonly LabelSelector[]
+}
+
+/** Whom a binding gives a role. Shared between bindings. */
+export interface Subject {
+  readonly kind: 'User' | 'Group' | 'ServiceAccount'
+  readonly name: string
+  /** Of a service account, never empty; of others always `''`. */
+  readonly namespace: string
+}
+
+/** The role that a binding gives. Shared between bindings. */
+export interface RoleReference {
+  /** `Role`: of the binding's own namespace. */
+  readonly kind: 'Role' | 'ClusterRole'
+  /** `''` where the reference cannot be understood: it then refers to nothing. */
+  readonly name: string
+}
+
+export interface RoleBindingRow extends RowMeta {
+  readonly kind: 'RoleBinding'
+  readonly roleRef: RoleReference
+  /** Without those that RBAC takes for nobody. */
+  readonly subjects: readonly Subject[]
+}
+
+export interface ClusterRoleBindingRow extends RowMeta {
+  readonly kind: 'ClusterRoleBinding'
+  readonly roleRef: RoleReference
+  /** Without those that RBAC takes for nobody. */
+  readonly subjects: readonly Subject[]
+}
+
 /** The kinds that the gateway keeps in memory, by their Kubernetes kind. */
 export interface Rows {
+  ClusterRole: ClusterRoleRow
+  ClusterRoleBinding: ClusterRoleBindingRow
+  Role: RoleRow
+  RoleBinding: RoleBindingRow
   Node: NodeRow
   Namespace: NamespaceRow
   Pod: PodRow

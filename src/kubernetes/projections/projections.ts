@@ -13,6 +13,7 @@ import {
 } from './cluster-kinds.ts'
 import { projectEndpointSlice, projectIngress, projectService } from './network.ts'
 import { projectPod } from './pod.ts'
+import { projectClusterRole, projectClusterRoleBinding, projectRole, projectRoleBinding } from './rbac.ts'
 import {
   projectConfigMap,
   projectPersistentVolume,
@@ -29,6 +30,10 @@ import {
 } from './workloads.ts'
 
 const PROJECTIONS = {
+  ClusterRole: projectClusterRole,
+  ClusterRoleBinding: projectClusterRoleBinding,
+  Role: projectRole,
+  RoleBinding: projectRoleBinding,
   Node: projectNode,
   Namespace: projectNamespace,
   Pod: projectPod,
