@@ -1,24 +1,16 @@
 /**
- * `ApiClient` over undici: one kept transport per cluster and credential set, replaced when certificates
- * change or a connection has gone silent. What happens to one request is in `exchange.ts`.
+ * `ApiClient` over undici: two lanes to the server, with our credentials and without. What happens to one
+ * request is in `exchange.ts`, what is kept between requests in `lane.ts`.
  *
  * Never follows a redirect: the credentials are for this server.
  */
 import { TransportError, type ApiClient, type ApiRequest, type ByteSink, type ByteStream } from './client.ts'
 import type { Connection } from './connection.ts'
-import {
-  credentialsFor,
-  TlsFiles,
-  type Credential,
-  type CredentialOptions,
-  type Credentials,
-  type TlsMaterial,
-} from './credentials.ts'
 import { environmentProxy } from './environment-proxy.ts'
 import { brokenGzip, Exchange, gunzipAll, type ExchangeClient } from './exchange.ts'
-import { Transport, type TransportOptions } from './transport.ts'
+import { Lane, type LaneOptions } from './lane.ts'
 
-export interface ApiClientOptions extends CredentialOptions, TransportOptions {
+export interface ApiClientOptions extends LaneOptions {
   /**
    * Ask for gzip. Default: unless the server is on loopback or the kubeconfig says `disable-compression`.
    * It saves nine tenths of a list's bytes and costs a third more CPU.
@@ -42,18 +34,13 @@ export function createApiClient(connection: Connection, options: ApiClientOption
 class UndiciApiClient implements ApiClient, ExchangeClient {
   readonly server: string
   readonly connection: Connection
-  readonly credentials: Credentials
-  readonly tls: TlsFiles
+  readonly own: Lane
+  readonly others: Lane
   readonly exchanges = new Set<Exchange>()
   /** In front of every path, without a trailing slash. */
   readonly pathPrefix: string
   readonly compression: boolean
   closed = false
-  readonly #options: ApiClientOptions
-  #transport: Transport | undefined
-  #clientCertificate: string | undefined
-  #files: TlsMaterial | undefined
-  readonly #retired = new Set<Transport>()
 
   constructor(connection: Connection, options: ApiClientOptions) {
     const url = new URL(connection.server)
@@ -62,11 +49,11 @@ class UndiciApiClient implements ApiClient, ExchangeClient {
     this.pathPrefix = url.pathname.replace(/\/$/, '')
     const proxyUrl = connection.proxyUrl ?? environmentProxy(connection.server, options.env ?? process.env)
     this.connection = proxyUrl === undefined ? connection : { ...connection, proxyUrl }
-    this.#options = options
     this.compression =
       options.compression ?? (connection.disableCompression !== true && !isLoopback(url.hostname))
-    this.credentials = credentialsFor(connection, options)
-    this.tls = new TlsFiles(connection, options)
+    this.own = new Lane(this.connection, options)
+    // The same server, and nobody: what a request over it is made with, it brings.
+    this.others = new Lane({ ...this.connection, user: {} }, options)
   }
 
   async json<T>(request: ApiRequest): Promise<T> {
@@ -95,38 +82,11 @@ class UndiciApiClient implements ApiClient, ExchangeClient {
   async close(): Promise<void> {
     this.closed = true
     for (const exchange of this.exchanges) exchange.fail(this.closedError())
-    this.credentials.close()
-    const transports = [...this.#retired, ...(this.#transport ? [this.#transport] : [])]
-    this.#retired.clear()
-    this.#transport = undefined
-    await Promise.all(transports.map((transport) => transport.destroy()))
+    await Promise.all([this.own.close(), this.others.close()])
   }
 
   closedError(): TransportError {
     return new TransportError('CLOSED', `Cluster ${this.connection.cluster}: the client was closed.`)
-  }
-
-  /** The kept transport, or a new one where certificates changed. */
-  transport(files: TlsMaterial, credential: Credential): Transport {
-    const { clientCertificate, clientKey } = credential
-    const kept = this.#transport
-    if (kept && this.#files === files && this.#clientCertificate === clientCertificate) return kept
-    if (kept) this.drop(kept)
-    this.#files = files
-    this.#clientCertificate = clientCertificate
-    const material =
-      clientCertificate !== undefined && clientKey !== undefined
-        ? { ...files, cert: Buffer.from(clientCertificate), key: Buffer.from(clientKey) }
-        : files
-    return (this.#transport = new Transport(this.connection, material, this.#options))
-  }
-
-  /** New requests get new connections; what runs on the old ones may finish. */
-  drop(transport: Transport): void {
-    if (this.#transport !== transport) return
-    this.#transport = undefined
-    this.#retired.add(transport)
-    transport.retire(() => this.#retired.delete(transport))
   }
 
   async #whole(request: ApiRequest): Promise<{ body: Buffer; contentType: string }> {

@@ -5,14 +5,18 @@
 import { ApiError, type Status } from './client.ts'
 import type { Connection } from './connection.ts'
 
-/** For an answer whose HTTP status is no 2xx. Header names are in lower case. */
+/**
+ * For an answer whose HTTP status is no 2xx. Header names are in lower case. `ours`: whether the request was made
+ * with the gateway's credentials.
+ */
 export function apiError(
   connection: Connection,
   statusCode: number,
   body: string,
   headers: Readonly<Record<string, string>>,
+  ours = true,
 ): ApiError {
-  const status = statusOf(connection, statusCode, body, headers)
+  const status = statusOf(connection, statusCode, body, headers, ours)
   return new ApiError(statusCode, status, retryAfter(headers, status))
 }
 
@@ -21,6 +25,7 @@ function statusOf(
   statusCode: number,
   body: string,
   headers: Readonly<Record<string, string>>,
+  ours: boolean,
 ): Status {
   let status: Status = {}
   try {
@@ -34,7 +39,9 @@ function statusOf(
     return {
       ...status,
       reason: status.reason ?? 'Unauthorized',
-      message: `${at}: the API server does not accept our credentials (${status.message ?? 'HTTP 401'}). Renew them in the kubeconfig or configuration.`,
+      message: ours
+        ? `${at}: the API server does not accept our credentials (${status.message ?? 'HTTP 401'}). Renew them in the kubeconfig or configuration.`
+        : `${at}: the API server does not accept the token of the sign-in (${status.message ?? 'HTTP 401'}). Sign in with one that this cluster knows.`,
     }
   if (status.message) return status
   if (statusCode < 400)

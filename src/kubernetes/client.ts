@@ -1,6 +1,6 @@
 /**
- * How the gateway talks to one API server: raw requests over one kept connection pool, with the
- * gateway's own credentials and, where asked, impersonating the user.
+ * How the gateway talks to one API server: raw requests over kept connections, with the gateway's own
+ * credentials, impersonating the user where asked – or with a token of the user's and nothing of ours.
  *
  * The contract; `api-client.ts` implements it over undici. Everything above this folder knows
  * Kubernetes only through these types.
@@ -27,6 +27,12 @@ export interface ApiRequest {
   readonly contentType?: string
   readonly accept?: string
   readonly as?: Impersonation
+  /**
+   * A bearer token of somebody else: the request carries it and nothing of the gateway's – no credentials, no
+   * impersonation, and a connection without our client certificate, which kube-apiserver would believe before
+   * any token. A 401 is about this token and renews nothing. Never together with `as` (`TypeError`).
+   */
+  readonly token?: string
   /** Ends the request, and any wait for credentials or a connection. */
   readonly signal?: AbortSignal
   /** Until the whole answer is there (for a stream: until its headers are). Default 30,000. */
@@ -59,7 +65,7 @@ export interface ApiClient {
   /**
    * The JSON of a 2xx answer. Throws `ApiError` for an answer of the server with another status,
    * `TransportError` where there was no whole answer, and the signal's reason when aborted. A 401
-   * renews the credentials and is tried once more.
+   * renews our credentials and is tried once more.
    */
   json<T>(request: ApiRequest): Promise<T>
   /** The same, as text (pod logs, OpenAPI). */

@@ -17,8 +17,9 @@ import {
   type Impersonation,
 } from './client.ts'
 import type { Connection } from './connection.ts'
-import type { Credential, Credentials, TlsFiles, TlsMaterial } from './credentials.ts'
+import type { Credential, TlsMaterial } from './credentials.ts'
 import { appendImpersonation } from './impersonation.ts'
+import type { Lane } from './lane.ts'
 import { closedBeforeAnswer, timeoutError, transportError, type Phase } from './transport-error.ts'
 import type { Transport } from './transport.ts'
 
@@ -30,8 +31,10 @@ const MAX_ERROR_BODY = 1 << 20
 /** What an exchange needs of the client that it belongs to. */
 export interface ExchangeClient {
   readonly connection: Connection
-  readonly credentials: Credentials
-  readonly tls: TlsFiles
+  /** Over which requests go that are made with the gateway's credentials. */
+  readonly own: Lane
+  /** Over which those go that bring a token of somebody else. */
+  readonly others: Lane
   /** Those under way; an exchange adds and removes itself. */
   readonly exchanges: Set<Exchange>
   /** In front of every path, without a trailing slash. */
@@ -39,10 +42,6 @@ export interface ExchangeClient {
   readonly compression: boolean
   readonly closed: boolean
   closedError(): TransportError
-  /** The kept transport, or a new one where certificates changed. */
-  transport(files: TlsMaterial, credential: Credential): Transport
-  /** New requests get new connections; what runs on the old ones may finish. */
-  drop(transport: Transport): void
 }
 
 /**
@@ -51,6 +50,7 @@ export interface ExchangeClient {
  */
 export class Exchange implements Dispatcher.DispatchHandler, ByteStream {
   readonly #client: ExchangeClient
+  readonly #lane: Lane
   readonly #request: ApiRequest
   readonly #sink: ByteSink
   /** Deadline to the last byte, and the body handed on as it came; else to the headers, and decoded. */
@@ -79,6 +79,7 @@ export class Exchange implements Dispatcher.DispatchHandler, ByteStream {
 
   constructor(client: ExchangeClient, request: ApiRequest, sink: ByteSink, whole: boolean) {
     this.#client = client
+    this.#lane = request.token === undefined ? client.own : client.others
     this.#request = request
     this.#sink = sink
     this.#whole = whole
@@ -103,7 +104,7 @@ export class Exchange implements Dispatcher.DispatchHandler, ByteStream {
     if (this.#done) return
     const transport = this.#transport
     if (transport && performance.now() - Math.max(transport.lastByteAt, this.#sentAt) > SILENCE_MS)
-      this.#client.drop(transport)
+      this.#lane.drop(transport)
     this.#cancel(new DOMException('The request was aborted.', 'AbortError'))
   }
 
@@ -143,8 +144,8 @@ export class Exchange implements Dispatcher.DispatchHandler, ByteStream {
   readonly #onTimeout = (timeoutMs: number): void => {
     const transport = this.#transport
     // Not a byte on the whole connection since: it may be half open, so nobody else should wait on it.
-    if (transport && transport.lastByteAt < this.#sentAt) this.#client.drop(transport)
-    this.fail(timeoutError(this.#client.connection, this.#phase, timeoutMs))
+    if (transport && transport.lastByteAt < this.#sentAt) this.#lane.drop(transport)
+    this.fail(timeoutError(this.#lane.connection, this.#phase, timeoutMs))
   }
 
   #finish(): void {
@@ -161,8 +162,10 @@ export class Exchange implements Dispatcher.DispatchHandler, ByteStream {
     this.#errorBytes = 0
     try {
       this.#waiting = new AbortController()
-      const credential = this.#client.credentials.get(this.#waiting.signal)
-      const files = this.#client.tls.get()
+      const { token } = this.#request
+      const credential =
+        token === undefined ? this.#lane.credentials.get(this.#waiting.signal) : bearer(token)
+      const files = this.#lane.tls.get()
       if (credential instanceof Promise || files instanceof Promise)
         Promise.all([credential, files]).then(
           ([credential, files]) => this.#done || this.#send(credential, files),
@@ -176,11 +179,13 @@ export class Exchange implements Dispatcher.DispatchHandler, ByteStream {
 
   #send(credential: Credential, files: TlsMaterial): void {
     try {
-      const { as = this.#client.connection.user.impersonate } = this.#request
+      const { as = this.#lane.connection.user.impersonate, token } = this.#request
+      if (as && token !== undefined)
+        throw new TypeError('A request is made with a token, or as somebody by impersonation: not both.')
       const headers = this.#requestHeaders(credential, as)
       const path = this.#client.pathPrefix + requestPath(this.#request)
       const { body } = this.#request
-      const transport = this.#client.transport(files, credential)
+      const transport = this.#lane.transport(files, credential)
       this.#credential = credential
       this.#transport = transport
       this.#phase = 'connecting'
@@ -293,11 +298,12 @@ export class Exchange implements Dispatcher.DispatchHandler, ByteStream {
   #failed(error: unknown): void {
     if (this.#done) return
     if (error instanceof TypeError) return this.fail(error)
-    const mapped = transportError(this.#client.connection, this.#phase, error)
+    const { connection, tls, credentials } = this.#lane
+    const mapped = transportError(connection, this.#phase, error)
     if (mapped.code === 'TLS') {
       // Certificates that were rotated under us: the next request reads and asks anew.
-      this.#client.tls.expire()
-      if (this.#credential.clientCertificate !== undefined) this.#client.credentials.reject(this.#credential)
+      tls.expire()
+      if (this.#credential.clientCertificate !== undefined) credentials.reject(this.#credential)
     }
     this.fail(mapped)
   }
@@ -332,8 +338,9 @@ export class Exchange implements Dispatcher.DispatchHandler, ByteStream {
 
   /** The server's answer is not a success. */
   async #refused(): Promise<void> {
-    const { credentials, tls, connection } = this.#client
-    if (this.#status === 401) {
+    const { credentials, tls, connection } = this.#lane
+    const ours = this.#request.token === undefined
+    if (this.#status === 401 && ours) {
       tls.expire()
       if (credentials.reject(this.#credential) && !this.#renewed) {
         this.#renewed = true
@@ -343,8 +350,15 @@ export class Exchange implements Dispatcher.DispatchHandler, ByteStream {
     let body = Buffer.concat(this.#errorBody)
     if (this.#headers['content-encoding'] === 'gzip')
       body = (await gunzipAll(body).catch(() => Buffer.alloc(0))) as Buffer<ArrayBuffer>
-    this.fail(apiError(connection, this.#status, body.toString(), this.#headers))
+    this.fail(apiError(connection, this.#status, body.toString(), this.#headers, ours))
   }
+}
+
+/** Throws a TypeError, which does not show it, for what is no token: an empty one would be nobody's request. */
+function bearer(token: string): Credential {
+  if (!/^[\x21-\x7e]+$/.test(token))
+    throw new TypeError('Cannot send the token on: it is empty, or holds what no header can carry.')
+  return { authorization: `Bearer ${token}` }
 }
 
 function requestPath({ path, query }: ApiRequest): string {

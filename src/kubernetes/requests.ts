@@ -15,7 +15,7 @@ import {
 import { resourcePath, type ResourceAddress } from './kinds.ts'
 
 /** As whom, until when; of every request. */
-export type CallOptions = Pick<ApiRequest, 'as' | 'signal' | 'timeoutMs'>
+export type CallOptions = Pick<ApiRequest, 'as' | 'token' | 'signal' | 'timeoutMs'>
 
 /** One object; `namespace` is left out for kinds that have none. */
 export interface ObjectAddress {
@@ -322,9 +322,10 @@ function writing({ dryRun, fieldManager, fieldValidation }: WriteOptions) {
   return { dryRun: dryRun ? 'All' : undefined, fieldManager, fieldValidation }
 }
 
-function call({ as, signal, timeoutMs }: CallOptions): CallOptions {
+function call({ as, token, signal, timeoutMs }: CallOptions): CallOptions {
   return {
     ...(as && { as }),
+    ...(token !== undefined && { token }),
     ...(signal && { signal }),
     ...(timeoutMs !== undefined && { timeoutMs }),
   }
