@@ -274,6 +274,33 @@ export function describeApiClient(name: string, start: () => Promise<ClientSubje
       expect(denied.message).toContain('jörg@example.org')
     })
 
+    test('is somebody else with their token, whatever is asked in between with our own credentials', async () => {
+      const { status } = await client.json<{ readonly status: { readonly token: string } }>({
+        method: 'POST',
+        path: `/api/v1/namespaces/${namespace}/serviceaccounts/default/token`,
+        body: { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: {} },
+      })
+      const { token } = status
+      const user = `system:serviceaccount:${namespace}:default`
+      for (let round = 0; round < 3; round++) {
+        await requests.listPage(client, configMaps, { namespace })
+        const denied = await failure(requests.listPage(client, configMaps, { namespace, token }))
+        expect(denied).toMatchObject({ statusCode: 403, code: 'Forbidden' })
+        expect(denied.message).toContain(user)
+      }
+      const watch = new RecordedSink()
+      const path = `/api/v1/namespaces/${namespace}/configmaps`
+      client.stream({ path, query: { watch: 1, timeoutSeconds: 3 }, token }, watch)
+      await watch.finished
+      expect(watch.errors).toMatchObject([{ statusCode: 403, message: expect.stringContaining(user) }])
+      const unknown = await failure(
+        requests.listPage(client, configMaps, { namespace, token: 'no.such.token' }),
+      )
+      expect(unknown).toMatchObject({ statusCode: 401, code: 'Unauthorized' })
+      expect(unknown.message).toContain('the token of the sign-in')
+      await requests.listPage(client, configMaps, { namespace })
+    })
+
     test('streams a watch: event by event, until the server’s time is up', async () => {
       const { metadata } = await requests.listPage(client, configMaps, { namespace, limit: 1 })
       const sink = new RecordedSink()
