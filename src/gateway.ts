@@ -111,6 +111,7 @@ export async function createGateway(config: Config, { logger, signal }: GatewayO
       fleet,
       access: {
         authenticate: () => NOBODY,
+        onEnd: () => () => {},
         contextFor: (viewer, ended) => createContext(new AuthorizedFleet(fleet, viewer, policy, hub), ended),
       },
       options: {

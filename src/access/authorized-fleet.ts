@@ -109,18 +109,25 @@ export interface Live extends LiveHub {
 }
 
 export class AuthorizedFleet {
-  readonly viewer: Viewer
   readonly reads = new Reads()
+  readonly #viewer: Viewer | (() => Viewer)
   readonly #fleet: Fleet
   readonly #policy: Policy
   readonly #hub: Live | undefined
 
-  /** Without a hub nothing can be followed, and there are no positions. */
-  constructor(fleet: Fleet, viewer: Viewer, policy: Policy, hub?: Live) {
+  /**
+   * Without a hub nothing can be followed, and there are no positions. A function gives who the viewer is by
+   * now: for streams, which outlive a renewal of the sign-in. What is asked once is asked by one Viewer.
+   */
+  constructor(fleet: Fleet, viewer: Viewer | (() => Viewer), policy: Policy, hub?: Live) {
     this.#fleet = fleet
-    this.viewer = viewer
+    this.#viewer = viewer
     this.#policy = policy
     this.#hub = hub
+  }
+
+  get viewer(): Viewer {
+    return typeof this.#viewer === 'function' ? this.#viewer() : this.#viewer
   }
 
   /** Every cluster, in order of their names. */
@@ -274,7 +281,13 @@ export class AuthorizedFleet {
   follow<R extends Row>(request: FollowRequest<R>, start: LiveStart, signal?: AbortSignal): LiveSource {
     if (!this.#hub) throw new Error('This gateway has no live side: give the AuthorizedFleet a hub.')
     if (start.after !== undefined) decodePosition(start.after)
-    return new LiveSource(this.#hub, request as LiveRequest, this.#eyes(), start, signal)
+    return new LiveSource(
+      this.#hub,
+      request as LiveRequest,
+      new ViewerEyes(this.#viewer, this.#policy),
+      start,
+      signal,
+    )
   }
 
   /**
@@ -329,17 +342,6 @@ export class AuthorizedFleet {
     return credential.type === 'IMPERSONATION' ? credential.as : undefined
   }
 
-  #eyes(): Eyes {
-    const { viewer } = this
-    const policy = this.#policy
-    return {
-      get key() {
-        return policy.rightsKey(viewer)
-      },
-      scope: (cluster, kind) => policy.read(viewer, cluster, kind, 'watch').scope,
-    }
-  }
-
   #open<K extends Kind>(
     kind: K,
     cluster: Cluster | undefined,
@@ -351,6 +353,29 @@ export class AuthorizedFleet {
     const table = cluster.table(kind)
     this.reads.note(table)
     return { table, scope }
+  }
+}
+
+/** Of whoever the viewer is by now; there is one for each stream that is open. */
+class ViewerEyes implements Eyes {
+  readonly #viewer: Viewer | (() => Viewer)
+  readonly #policy: Policy
+
+  constructor(viewer: Viewer | (() => Viewer), policy: Policy) {
+    this.#viewer = viewer
+    this.#policy = policy
+  }
+
+  get key(): string {
+    return this.#policy.rightsKey(this.#now)
+  }
+
+  scope(cluster: Cluster, kind: Kind): Scope | undefined {
+    return this.#policy.read(this.#now, cluster, kind, 'watch').scope
+  }
+
+  get #now(): Viewer {
+    return typeof this.#viewer === 'function' ? this.#viewer() : this.#viewer
   }
 }
 

@@ -5,6 +5,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import { GraphQLError } from 'graphql'
+import { AuthenticationError } from '../access/authentication/authenticator.ts'
 import type { Logger } from './logger.ts'
 
 /** The whole answer was not ready in time, or nobody waits for it any more. */
@@ -16,6 +17,31 @@ export class RequestAborted extends Error {
     super(message)
     this.code = code
   }
+}
+
+/** How each transport says it that a request, or a connection, was refused before anything was executed. */
+interface Refusal {
+  /** Of HTTP. */
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  /** Of a WebSocket. */
+  readonly close: number
+}
+
+/** Seconds that a client is asked to wait where nobody knows how long it will take. */
+const RETRY_SECONDS = '5'
+
+/**
+ * By `extensions.code`. WebSockets: clients of graphql-transport-ws give up at 4401 and 4500, try again
+ * after 4403, and after 1013 ("try again later", RFC 6455 §7.4 and its registry): so 1013 is for what passes.
+ * `www-authenticate`: RFC 6750 §3.
+ */
+export const REFUSALS: Readonly<Record<string, Refusal>> = {
+  UNAUTHENTICATED: { status: 401, headers: { 'www-authenticate': 'Bearer' }, close: 4401 },
+  UNAVAILABLE: { status: 503, headers: { 'retry-after': RETRY_SECONDS }, close: 1013 },
+  FORBIDDEN: { status: 403, headers: {}, close: 4403 },
+  LIMIT_EXCEEDED: { status: 429, headers: { 'retry-after': RETRY_SECONDS }, close: 1013 },
+  SHUTTING_DOWN: { status: 503, headers: { 'retry-after': RETRY_SECONDS }, close: 1001 },
 }
 
 export function tellable(errors: readonly GraphQLError[], logger: Logger): readonly GraphQLError[] {
@@ -38,6 +64,9 @@ export function tellable(errors: readonly GraphQLError[], logger: Logger): reado
 /** Something that no error was made for: logs it and gives what the client is told. */
 export function internal(cause: unknown, logger: Logger, at?: GraphQLError): GraphQLError {
   if (cause instanceof RequestAborted) {
+    return new GraphQLError(cause.message, { extensions: { code: cause.code } })
+  }
+  if (cause instanceof AuthenticationError) {
     return new GraphQLError(cause.message, { extensions: { code: cause.code } })
   }
   const correlationId = randomUUID()

@@ -4,42 +4,41 @@
  * requests that wait.
  */
 import type { EventEmitter } from 'node:events'
-import type { IncomingMessage } from 'node:http'
+import type { SignIns } from '../access/authentication/authenticator.ts'
 import type { Viewer } from '../access/viewer.ts'
 import type { Clock } from '../fleet/clock.ts'
 import { RequestAborted } from './answer-errors.ts'
 import type { Asker, ExecutionContext } from './execution.ts'
 
-/** What a request shows of who sent it. */
-export interface Credentials {
-  /** Of the request, or of the one that became a WebSocket. */
-  readonly headers: IncomingMessage['headers']
-  readonly remoteAddress: string | undefined
-  /** What a WebSocket's `connection_init` brought: browsers cannot set headers there. */
-  readonly connectionParams?: Readonly<Record<string, unknown>>
-}
-
 /** Who sent a request, and what executing it needs: the server's view of access control. */
-export interface Access {
-  /** Throws a `GraphQLError` with code `UNAUTHENTICATED` for credentials that are not good. */
-  authenticate(credentials: Credentials): Viewer | Promise<Viewer>
-  /** A GraphQL context for one request. `signal` ends its live reads. */
-  contextFor(viewer: Viewer, signal: AbortSignal): ExecutionContext
+export interface Access extends SignIns {
+  /**
+   * A GraphQL context for one request, or for a subscription's source: that one outlives renewals of the
+   * sign-in, so it is given who it is by now. `signal` ends its live reads.
+   */
+  contextFor(viewer: Viewer | (() => Viewer), signal: AbortSignal): ExecutionContext
+  /** A viewer has renewed the sign-in and has other rights now: open streams are seen with other eyes. */
+  eyesChanged?(): void
 }
 
 export class Exchange implements Asker {
-  readonly viewer: Viewer
+  readonly #viewer: Viewer | (() => Viewer)
   readonly #access: Access
   #controller: AbortController | undefined
 
-  constructor(viewer: Viewer, access: Access) {
-    this.viewer = viewer
+  /** Of a subscription: `viewer` gives who it is by now. */
+  constructor(viewer: Viewer | (() => Viewer), access: Access) {
+    this.#viewer = viewer
     this.#access = access
+  }
+
+  get viewer(): Viewer {
+    return typeof this.#viewer === 'function' ? this.#viewer() : this.#viewer
   }
 
   context(): ExecutionContext {
     this.#controller ??= new AbortController()
-    return this.#access.contextFor(this.viewer, this.#controller.signal)
+    return this.#access.contextFor(this.#viewer, this.#controller.signal)
   }
 
   sharedContext(): ExecutionContext {
