@@ -5,10 +5,18 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { SignInEnd, Viewer } from '../viewer.ts'
 
-/** What a request, or the beginning of a stream, shows of who sent it. */
+/**
+ * What a request, or the beginning of a stream, shows of who sent it. A stream that renews its sign-in shows
+ * the new credentials alone (`headers: {}`, `rawHeaders: []`): two that differ are refused.
+ */
 export interface Credentials {
   /** Of the request, or of the one that became a WebSocket. */
   readonly headers: IncomingHttpHeaders
+  /**
+   * The same as they came (`IncomingMessage.rawHeaders`: name, value, name, value…): `headers` keeps only the
+   * first of several Authorization headers, and cannot tell two groups from one with a comma.
+   */
+  readonly rawHeaders: readonly string[]
   readonly remoteAddress: string | undefined
   /** What a WebSocket's `connection_init` brought: browsers cannot set headers there. */
   readonly connectionParams?: Readonly<Record<string, unknown>>
@@ -42,6 +50,14 @@ export interface Authenticator {
   close(): void | Promise<void>
 }
 
+/** What a provider's logout is answered: an HTTP status, and a JSON body unless it is 200 or 204. */
+export interface LogoutAnswer {
+  readonly status: number
+  /** To be sent as they are, in lower case. */
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: string
+}
+
 /** What the server needs of it. */
 export interface SignIns {
   /** Throws, or rejects with, `AuthenticationError`. A promise only where somebody has to be asked. */
@@ -51,4 +67,10 @@ export interface SignIns {
    * the end of the listening.
    */
   onEnd(viewer: Viewer, listener: (end: SignInEnd) => void): () => void
+  /**
+   * A `POST` of an OpenID provider that ends sign-ins, at `/logout/backchannel`: its body as text
+   * (`application/x-www-form-urlencoded`, at most 32 KiB). `undefined` where no issuer is configured to do so:
+   * answer 404. Needs no sign-in and no CSRF header: the token in it is what is verified. Never throws.
+   */
+  handleLogout?(body: string): Promise<LogoutAnswer>
 }
