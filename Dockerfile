@@ -4,12 +4,10 @@
 # build: Node runs the TypeScript as it is.
 #
 #   docker build -t fleetgraph .
-#   docker run --network host -v ~/.kube:/home/node/.kube:ro fleetgraph
-#
-# It listens on loopback only, because there is no access control yet: whoever reaches the port may read all
-# that its credentials may. In a container loopback is the container's own, so a published port leads nowhere.
-# Either share the host's network, as above, or put what may talk to it into the same network namespace, as
-# docker-compose.yml and a pod's containers do.
+#   docker run --rm -u "$(id -u)" -v "$PWD:/tokens" fleetgraph token create --name me --file /tokens/tokens.yaml
+#   docker run -p 127.0.0.1:4000:4000 -e FLEETGRAPH_SERVER_HOST=0.0.0.0 \
+#     -v "$PWD/tokens.yaml:/tokens.yaml:ro" -e FLEETGRAPH_AUTHENTICATION_TOKENS_FILE=/tokens.yaml \
+#     -v ~/.kube:/home/node/.kube:ro fleetgraph
 
 # The version is that of the `node` package in package.json, which the tests run on; a test holds the two equal.
 FROM node:26.10.0-slim AS dependencies

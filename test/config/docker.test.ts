@@ -25,6 +25,7 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
 import { loadConfig } from '../../src/config.ts'
+import { ADMIN, writeTokens } from '../support/test-tokens.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const read = (name: string): string => readFileSync(join(ROOT, name), 'utf8')
@@ -54,7 +55,6 @@ interface Service {
   readonly command?: readonly string[]
   readonly entrypoint?: readonly string[]
   readonly environment?: Readonly<Record<string, string>>
-  readonly network_mode?: string
   readonly ports?: readonly string[]
   readonly user?: string
   readonly read_only?: boolean
@@ -133,6 +133,8 @@ describe('the image', () => {
 
   it('holds all that the gateway needs to serve, with packages of production alone and nowhere to write', async () => {
     const app = productionLayout(join(directory, 'app'))
+    const tokens = join(directory, 'image-tokens.yaml')
+    writeTokens(tokens, [ADMIN])
     const [, entry] = JSON.parse(last('ENTRYPOINT')) as [string, string]
     const command = JSON.parse(last('CMD')) as string[]
     const child = spawn(
@@ -141,7 +143,13 @@ describe('the image', () => {
       ['--preserve-symlinks', '--preserve-symlinks-main', entry, ...command],
       {
         cwd: app,
-        env: { FLEETGRAPH_SERVER_PORT: '0', KUBECONFIG: '/dev/null', HOME: '/nowhere', TMPDIR: '/nowhere' },
+        env: {
+          FLEETGRAPH_SERVER_PORT: '0',
+          FLEETGRAPH_AUTHENTICATION_TOKENS_FILE: tokens,
+          KUBECONFIG: '/dev/null',
+          HOME: '/nowhere',
+          TMPDIR: '/nowhere',
+        },
         stdio: ['ignore', 'ignore', 'pipe'],
       },
     )
@@ -181,8 +189,6 @@ describe('the compose file', () => {
         expect(target, `${name} depends on ${other}`).toBeDefined()
         if (condition === 'service_healthy') expect(target!.healthcheck, other).toBeDefined()
       }
-      const shared = /^service:(.+)$/.exec(service.network_mode ?? '')?.[1]
-      if (shared !== undefined) expect(Object.keys(compose.services)).toContain(shared)
       for (const volume of service.volumes ?? []) {
         expect(Object.keys(compose.volumes)).toContain(volume.split(':')[0])
       }
@@ -205,19 +211,34 @@ describe('the compose file', () => {
     expect(ports).toEqual(['127.0.0.1:4000:4000'])
   })
 
-  it('keeps the replicas on loopback of the proxy, each on the port that the proxy sends to', () => {
-    const { proxy } = compose.services
-    const ports = gateways.map(({ network_mode: network, environment = {} }) => {
-      expect(network).toBe('service:proxy')
-      const { server, redis } = loadConfig(undefined, environment)
-      expect(server.host).toBe('127.0.0.1')
+  it('lets the proxy send to each of the replicas, which let nobody in without a token', () => {
+    const { proxy, token } = compose.services
+    const upstreams = GATEWAYS.map((name, index) => {
+      const { environment = {}, volumes } = gateways[index]!
+      const { server, redis, authentication } = loadConfig(undefined, environment)
+      expect(server.host).toBe('0.0.0.0')
+      expect(volumes).toContain('tokens:/tokens:ro')
+      expect(authentication.tokensFile).toBe(token!.command!.at(-1))
       const { hostname } = new URL(redis.url)
       expect(compose.services[hostname]?.command).toContain('redis-server')
-      return server.port
+      return `${name}:${server.port}`
     })
-    const upstreams = /reverse_proxy (.*) \{/.exec(proxy!.environment!['CADDYFILE']!)![1]!.split(' ')
-    expect(upstreams).toEqual(ports.map((port) => `127.0.0.1:${port}`))
-    expect(new Set(ports).size).toBe(ports.length)
+    expect(/reverse_proxy (.*) \{/.exec(proxy!.environment!['CADDYFILE']!)![1]!.split(' ')).toEqual(upstreams)
+  })
+
+  it('makes the token once, prints it, and makes no other when it is started anew', async () => {
+    const { entrypoint, command } = compose.services['token']!
+    const tokens = join(directory, 'tokens.yaml')
+    const [shell, ...args] = [...entrypoint!, ...command!].map((word) =>
+      word.replaceAll('/tokens/tokens.yaml', tokens).replace('src/main.ts', join(ROOT, 'src/main.ts')),
+    )
+    const env = { PATH: `${dirname(process.execPath)}:/usr/bin:/bin` }
+    const first = await run(shell!, args, env)
+    expect(first.output).toMatch(/^fg_\w+/m)
+    const written = readFileSync(tokens, 'utf8')
+    expect(written).not.toContain(/^fg_\w+/m.exec(first.output)![0])
+    expect(await run(shell!, args, env)).toEqual({ code: 0, output: '' })
+    expect(readFileSync(tokens, 'utf8')).toBe(written)
   })
 
   it('hands the proxy its configuration unharmed through the shell', async () => {
@@ -243,7 +264,8 @@ describe('the compose file', () => {
     const stub = executable('chown', 'test "$1" = 1000:1000')
     // Again, as when it is started anew over what it wrote before.
     for (let times = 0; times < 2; times += 1) {
-      const { code, output } = await run(shell!, args, { FROM: from, TO: to, PATH: `${stub}:/usr/bin:/bin` })
+      const env = { FROM: from, TO: to, TOKENS: to, PATH: `${stub}:/usr/bin:/bin` }
+      const { code, output } = await run(shell!, args, env)
       expect(code, output).toBe(0)
     }
     const files = gateways[0]!.environment!['KUBECONFIG']!.split(':')
