@@ -17,8 +17,9 @@ import type {
 } from '../rows.ts'
 import { list, record, text, type Json } from './fields.ts'
 import { metadataOf } from './metadata.ts'
-import { shareList, shareSelector, shareText } from './shared.ts'
+import { shareSelector, shareText } from './shared.ts'
 
+const lists = new Interner<readonly string[]>(1 << 13)
 const rules = new Interner<PolicyRule>(1 << 13)
 const ruleLists = new Interner<readonly PolicyRule[]>(1 << 13)
 const references = new Interner<RoleReference>(1 << 13)
@@ -42,7 +43,7 @@ export function shareSubjects(items: readonly Subject[]): readonly Subject[] {
 
 /** The shared list of shared items. */
 function shareAll<T>(
-  lists: Interner<readonly T[]>,
+  known: Interner<readonly T[]>,
   items: readonly T[],
   share: (item: T) => Interned<T>,
 ): readonly T[] {
@@ -53,20 +54,24 @@ function shareAll<T>(
     key += `${entry.id},`
     found.push(entry.value)
   }
-  return lists.get(key, () => Object.freeze(found))
+  return known.get(key, () => Object.freeze(found))
 }
 
-/** The key is JSON: the names of a rule are anybody's, and no two rules may be taken for each other. */
+/** The keys are JSON: the names of a rule are anybody's, and no two rules may be taken for each other. */
+function shareWords(items: readonly string[]): readonly string[] {
+  return lists.get(JSON.stringify(items), () => Object.freeze(items.map(shareText)))
+}
+
 function shareRule(rule: PolicyRule): Interned<PolicyRule> {
   const { verbs, apiGroups, resources, resourceNames, nonResourceURLs } = rule
   const key = JSON.stringify([verbs, apiGroups, resources, resourceNames, nonResourceURLs])
   return rules.entry(key, () =>
     Object.freeze({
-      verbs: shareList(verbs),
-      apiGroups: shareList(apiGroups),
-      resources: shareList(resources),
-      resourceNames: shareList(resourceNames),
-      nonResourceURLs: shareList(nonResourceURLs),
+      verbs: shareWords(verbs),
+      apiGroups: shareWords(apiGroups),
+      resources: shareWords(resources),
+      resourceNames: shareWords(resourceNames),
+      nonResourceURLs: shareWords(nonResourceURLs),
     }),
   )
 }

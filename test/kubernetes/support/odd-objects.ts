@@ -86,6 +86,25 @@ export const EVERYTHING = {
   series: { count: 1 },
   involvedObject: { kind: 'k' },
   source: { component: 'c' },
+  rules: [
+    {
+      verbs: ['get'],
+      apiGroups: [''],
+      resources: ['pods/log'],
+      resourceNames: ['x'],
+      nonResourceURLs: ['/healthz'],
+    },
+  ],
+  aggregationRule: {
+    clusterRoleSelectors: [
+      { matchLabels: { a: 'b' }, matchExpressions: [{ key: 'k', operator: 'In', values: ['v'] }] },
+    ],
+  },
+  roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'view' },
+  subjects: [
+    { kind: 'Group', name: 'g' },
+    { kind: 'ServiceAccount', name: 's', namespace: 'y' },
+  ],
 }
 
 function pathsOf(value: unknown, path: readonly string[] = []): (readonly string[])[] {
