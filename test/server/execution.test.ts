@@ -16,9 +16,9 @@ beforeEach(() => {
   contexts = []
 })
 
-function asker(user = alice): Asker {
+function asker(viewer = alice): Asker {
   return {
-    user,
+    viewer,
     context: () => {
       const context = zooContext(state)
       contexts.push(context)
@@ -29,7 +29,13 @@ function asker(user = alice): Asker {
 }
 
 const executor = (options: Partial<ConstructorParameters<typeof Executor>[0]> = {}) =>
-  new Executor({ schema: zoo, logger: silent, introspection: true, ...options })
+  new Executor({
+    schema: zoo,
+    logger: silent,
+    introspection: true,
+    rightsKey: ({ user }) => JSON.stringify(user),
+    ...options,
+  })
 
 interface Told {
   // oxlint-disable-next-line typescript/no-explicit-any -- tests look into answers of any shape
@@ -164,8 +170,8 @@ describe('kept answers', () => {
     const own = executor()
     for (let again = 0; again < 4; again++) await own.answer({ query }, asker())
     const before = executions()
-    await own.answer({ query }, asker({ ...alice, groups: ['dev', 'ops'] }))
-    await own.answer({ query }, asker({ ...alice, extra: { scope: ['x'] } }))
+    await own.answer({ query }, asker(viewerOf({ name: 'alice', groups: ['dev', 'ops'] })))
+    await own.answer({ query }, asker(viewerOf({ name: 'alice', groups: ['dev'], extra: { scope: ['x'] } })))
     expect(executions()).toBe(before + 2)
     await own.answer({ query }, asker({ ...alice }))
     expect(executions()).toBe(before + 2)

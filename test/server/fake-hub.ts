@@ -1,11 +1,12 @@
 /**
  * A hub that follows nothing: tests say what happened, and it tells its followers in groups, as the real
- * one does – rendered once for a key, the same payloads for all, and nothing to a sink that is not ready.
+ * one does – rendered once for a key and its eyes, the same payloads for all, and nothing to a sink that is not ready.
  *
  * What it does not do: queues, snapshots, positions. What a sink misses while it is not ready is counted,
  * and told by one RESYNC when it is ready again.
  */
 import type {
+  Eyes,
   Join,
   LiveEvent,
   LiveHub,
@@ -48,7 +49,7 @@ export class FakeHub implements LiveHub {
   /** Tells everyone at once; gives how many were told. */
   tell(...events: readonly LiveEvent[]): number {
     let told = 0
-    for (const [, group] of Map.groupBy(this.followers, ({ key }) => key)) {
+    for (const [, group] of Map.groupBy(this.followers, ({ key, eyes }) => `${key}\n${eyes.key}`)) {
       let payloads: readonly Payload[] | undefined
       for (const follower of group) {
         if (!this.followers.has(follower)) continue
@@ -67,7 +68,7 @@ export class FakeHub implements LiveHub {
     return told
   }
 
-  async *iterate(_request: LiveRequest, _start: LiveStart, signal?: AbortSignal) {
+  async *iterate(_request: LiveRequest, _eyes: Eyes, _start: LiveStart, signal?: AbortSignal) {
     this.iterating++
     let next = this.#iterated.length
     try {

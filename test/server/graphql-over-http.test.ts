@@ -20,6 +20,7 @@ const SCHEMAS = {
     schema: createSchema(),
     access: {
       authenticate: () => user,
+      onEnd: () => () => {},
       contextFor: () => createContext(new AuthorizedFleet(fleet, user, everything)),
     },
   },

@@ -37,9 +37,9 @@ describe('limits', () => {
   })
 
   test('hold for the whole document before it is validated, however deep it is', () => {
-    const executor = new Executor({ schema: zoo, logger: silent })
+    const executor = new Executor({ schema: zoo, logger: silent, rightsKey: () => '' })
     const asker = {
-      user: viewerOf({ name: 'x', groups: [] }),
+      viewer: viewerOf({ name: 'x', groups: [] }),
       context: () => zooContext(),
       sharedContext: () => zooContext(),
     }

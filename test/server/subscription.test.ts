@@ -11,7 +11,7 @@ function setup() {
   const hub = new FakeHub()
   const access = zooAccess({ revision: 0 }, hub)
   const logger = collectingLogger()
-  const executor = new Executor({ schema: zoo, logger, introspection: true })
+  const executor = new Executor({ schema: zoo, logger, introspection: true, rightsKey: () => '' })
   const user = viewerOf({ name: 'visitor', groups: [] })
   const live = async (query: string, variables?: Record<string, unknown>) => {
     const subscription = await executor.subscribe({ query, variables }, new Exchange(user, access))

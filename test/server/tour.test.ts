@@ -12,10 +12,10 @@ import { shopFleet } from '../support/shop.ts'
 
 describe('the tour', () => {
   const { fleet } = shopFleet()
-  const executor = new Executor({ schema: createSchema(), logger: silent })
-  const user = viewerOf({ name: 'visitor', groups: [] })
-  const context = () => createContext(new AuthorizedFleet(fleet, user, everything))
-  const asker = { user, context, sharedContext: context }
+  const executor = new Executor({ schema: createSchema(), logger: silent, rightsKey: () => '' })
+  const viewer = viewerOf({ name: 'visitor', groups: [] })
+  const context = () => createContext(new AuthorizedFleet(fleet, viewer, everything))
+  const asker = { viewer, context, sharedContext: context }
 
   test('has operations, and a folder without any has none', () => {
     expect(exampleOperations().length).toBeGreaterThan(2)

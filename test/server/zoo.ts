@@ -19,15 +19,19 @@ import {
   GraphQLString,
   GraphQLUnionType,
 } from 'graphql'
-import { viewerOf } from '../../src/access/viewer.ts'
-import { LiveSource, type LiveHub } from '../../src/events/live.ts'
-import type { Access, Credentials } from '../../src/server/exchange.ts'
+import { AuthenticationError, type Credentials } from '../../src/access/authentication/authenticator.ts'
+import { viewerOf, type SignInEnd, type Viewer } from '../../src/access/viewer.ts'
+import { LiveSource, type Eyes, type LiveHub } from '../../src/events/live.ts'
+import type { Access } from '../../src/server/exchange.ts'
 
 export interface ZooContext {
   readonly fleet: { readonly reads: { volatile: boolean; unchanged(): boolean } }
   readonly signal?: AbortSignal
   /** Behind `animalChanges`. */
   readonly hub?: LiveHub
+  readonly eyes?: Eyes
+  /** At the time it was made. */
+  readonly viewer?: Viewer
   /** Resolvers count their calls here. */
   readonly calls: Record<string, number>
 }
@@ -329,10 +333,10 @@ const Subscription = new GraphQLObjectType({
       subscribe: (
         _source,
         { snapshot, after }: { snapshot: boolean; after?: string | null },
-        { hub, signal }: ZooContext,
+        { hub, eyes = SEES_ALL, signal }: ZooContext,
       ) => {
         const request = { type: 'clusters', clusters: () => true } as const
-        return new LiveSource(hub!, request, { snapshot, ...(after != null && { after }) }, signal)
+        return new LiveSource(hub!, request, eyes, { snapshot, ...(after != null && { after }) }, signal)
       },
       resolve: (event: unknown) => event,
     },
@@ -394,42 +398,101 @@ export function zooContext(state: { revision: number } = { revision: 0 }): ZooCo
   return { fleet: { reads }, calls: {} }
 }
 
+const SEES_ALL: Eyes = { key: '', scope: () => 'all' }
+
+export interface ZooAccess extends Access {
+  /** Every context that was made. */
+  readonly contexts: ZooContext[]
+  /** All that were shown. */
+  readonly credentials: Credentials[]
+  /** Sign-ins that somebody listens to. */
+  readonly listeners: number
+  /** How often open streams were said to be seen with other eyes. */
+  readonly exchanges: number
+  /** Ends the sign-in with this token for all who listen. */
+  end(token: string, end: SignInEnd): void
+}
+
 /**
- * `contexts` collects what was made. A visitor without credentials is let in; one who gives a token has its
- * name, after a while where it begins with `slow`, and not at all where it is `bad` or `forbidden`.
+ * A visitor without credentials is let in; a token `ann/ops+dev@1800000000000` is that of ann, who is in two
+ * groups, until then: all but the name may be left out. It is looked at for a while where it begins with
+ * `slow`, for ever where with `hanging`. Refused are `bad`, `slow forbidden`, `slow bug` and `unavailable`.
+ * Eyes see by the groups.
  */
-export function zooAccess(
-  state: { revision: number } = { revision: 0 },
-  hub?: LiveHub,
-): Access & { readonly contexts: ZooContext[]; readonly credentials: Credentials[] } {
+export function zooAccess(state: { revision: number } = { revision: 0 }, hub?: LiveHub): ZooAccess {
   const contexts: ZooContext[] = []
   const credentials: Credentials[] = []
   const visitor = viewerOf({ name: 'visitor', groups: [] })
+  const viewers = new Map<string, Viewer>()
+  const listeners = new Map<(end: SignInEnd) => void, Viewer>()
+  let exchanges = 0
   return {
     contexts,
     credentials,
+    get listeners() {
+      return listeners.size
+    },
+    get exchanges() {
+      return exchanges
+    },
     authenticate: (given) => {
       credentials.push(given)
-      const token = given.connectionParams?.['token'] ?? given.headers.authorization
-      if (typeof token !== 'string') return visitor
-      if (token === 'bad') {
-        throw new GraphQLError('No such token.', { extensions: { code: 'UNAUTHENTICATED' } })
-      }
-      const user = viewerOf({ name: token, groups: [] })
-      if (!token.startsWith('slow')) return user
+      const { connectionParams, headers } = given
+      const shown =
+        connectionParams?.['token'] ?? connectionParams?.['authorization'] ?? headers.authorization
+      if (typeof shown !== 'string') return visitor
+      const token = shown.replace(/^Bearer /, '')
+      if (token === 'bad') throw new AuthenticationError('UNAUTHENTICATED', 'No such token.')
+      if (token === 'unavailable') throw new AuthenticationError('UNAVAILABLE', 'Nobody can tell now.')
+      if (token.startsWith('hanging')) return new Promise(() => {})
+      let viewer = viewers.get(token)
+      if (!viewer) viewers.set(token, (viewer = viewerOfToken(token)))
+      if (!token.startsWith('slow')) return viewer
+      const known = viewer
       return new Promise((resolve, reject) =>
         setImmediate(() => {
           if (token === 'slow forbidden') {
             reject(new GraphQLError('Not you.', { extensions: { code: 'FORBIDDEN' } }))
           } else if (token === 'slow bug') reject(new TypeError('secret'))
-          else resolve(user)
+          else resolve(known)
         }),
       )
     },
-    contextFor: (_user, signal) => {
-      const context = { ...zooContext(state), signal, ...(hub && { hub }) }
+    onEnd: (viewer, listener) => {
+      // Each listener is one of its own, also where a function is given twice.
+      const own = (end: SignInEnd) => listener(end)
+      listeners.set(own, viewer)
+      return () => void listeners.delete(own)
+    },
+    eyesChanged: () => {
+      exchanges++
+    },
+    end: (token, end) => {
+      for (const [listener, viewer] of Array.from(listeners)) {
+        if (viewer !== viewers.get(token)) continue
+        listeners.delete(listener)
+        listener(end)
+      }
+    },
+    contextFor: (viewer, signal) => {
+      const now = () => (typeof viewer === 'function' ? viewer() : viewer)
+      const eyes: Eyes = {
+        get key() {
+          return now().user.groups.join('+')
+        },
+        scope: () => 'all',
+      }
+      const context = { ...zooContext(state), signal, eyes, viewer: now(), ...(hub && { hub }) }
       contexts.push(context)
       return context
     },
   }
+}
+
+function viewerOfToken(token: string): Viewer {
+  const [, name = '', groups, expiresAt] = /^([^/@]*)(?:\/([^@]*))?(?:@(.*))?$/.exec(token) ?? []
+  return viewerOf(
+    { name, groups: groups?.split('+') ?? [] },
+    { method: 'TOKEN', issuer: 'zoo', token, expiresAt: expiresAt === undefined ? null : Number(expiresAt) },
+  )
 }
