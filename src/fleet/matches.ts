@@ -6,7 +6,8 @@
 import { isEmptySelector, matchesLabels } from '../kubernetes/label-selector.ts'
 import type { LabelSelector, LabelSet, Row } from '../kubernetes/rows.ts'
 import { acceptedValues, standsUnder } from './indexes.ts'
-import type { IndexCondition, Scope, ScopedTable, Selection } from './selection.ts'
+import { allows, type Extent, extentOf, SEEK_COST } from './scope.ts'
+import type { IndexCondition, ScopedTable, Selection } from './selection.ts'
 import { ArrayRows, compareRows, MergedRows, mergeSorted, NO_ROWS } from './sorted-rows.ts'
 import type { SortedRows, TableReader } from './table.ts'
 
@@ -26,9 +27,6 @@ type Test<R extends Row> = (row: R) => boolean
 
 /** What of a selection an index answers. */
 type Part = 'all' | 'owner' | 'index' | 'labels' | 'names'
-
-/** Seeking one namespace costs about as much as testing this many rows. */
-const SEEK_COST = 8
 
 /** Label sets that are tried for a piece. */
 const MAX_SETS = 512
@@ -53,8 +51,8 @@ export class Matches<R extends Row> {
   /** `inPieces`: it is made for a few rows, again and again: no index is asked for that costs more than these. */
   constructor({ table, scope }: ScopedTable<R>, selection: Selection<R>, inPieces = false) {
     this.#table = table
-    this.#singles = singlesOf(table, scope, selection)
-    const namespaces = namespacesOf(table, scope, selection)
+    const extent = scope === 'all' ? undefined : extentOf<R>(table, scope)
+    const namespaces = namespacesOf({ table, scope }, extent, selection)
     const { base, part } = narrowest(table, selection, namespaces, inPieces)
     this.#base = base
     this.#part = part
@@ -64,14 +62,17 @@ export class Matches<R extends Row> {
     // Fewer rows than ranges: looking at each row is cheaper than seeking each namespace.
     const seek = namespaces !== undefined && namespaces.length * SEEK_COST <= base.size
     this.#namespaces = seek ? namespaces : undefined
-    if (namespaces && !seek) {
-      const allowed = new Set(namespaces)
-      tests.push((row) => allowed.has(row.namespace))
+    if (!seek && selection.namespaces) {
+      const among = new Set(selection.namespaces)
+      tests.push((row) => among.has(row.namespace))
     }
+    if (!seek && scope !== 'all') tests.push((row) => allows(scope, row))
     const ranged = seek || (part === 'all' && !namespaces)
     this.#prefix = ranged ? prefix : ''
     if (prefix !== '' && !ranged) tests.push((row) => row.name.startsWith(prefix))
     this.#residual = every(tests)
+    // What was sought by namespace lacks them; what was tested row by row has them.
+    this.#singles = extent && (seek || part === 'names') ? singlesOf(extent, selection) : NONE
   }
 
   /** Nothing to look at; what is left to test may still leave nothing where this says no. */
@@ -98,10 +99,7 @@ export class Matches<R extends Row> {
     let size = this.#singles.length
     if (!this.#residual && this.#prefix === '') {
       if (!this.#namespaces) return size + this.#base.size
-      if (this.#part === 'all') {
-        for (const namespace of this.#namespaces) size += this.#table.rows(namespace).size
-        return size
-      }
+      if (this.#part === 'all') return size + rowsIn(this.#table, this.#namespaces)
     }
     const rows = this.#ranged(undefined, false)[Symbol.iterator]()
     while (!rows.next().done) size++
@@ -166,21 +164,18 @@ function* filter<R extends Row>(rows: Iterable<R>, test: Test<R>, visits?: Visit
 
 /** Namespaces that both the selection and the scope leave and that have rows, in order; `undefined`: all. */
 function namespacesOf<R extends Row>(
-  table: TableReader<R['kind']>,
-  scope: Scope,
+  { table, scope }: ScopedTable<R>,
+  extent: Extent | undefined,
   selection: Selection<R>,
 ): readonly string[] | undefined {
-  const asked = selection.namespaces && new Set(selection.namespaces)
-  const allowed = scope === 'all' ? undefined : scope.namespaces
-  if (!asked && !allowed) return undefined
+  if (!selection.namespaces) return extent?.namespaces
+  const asked = new Set(selection.namespaces)
   const { namespaces: present } = table.summary
-  // From the smallest of the three, since one reader may have thousands, and one table too.
-  const smallest = [asked, allowed, present]
-    .filter((names) => names !== undefined)
-    .reduce((least, names) => (names.size < least.size ? names : least))
-  return Array.from(smallest.keys())
-    .filter((name) => present.has(name) && (asked?.has(name) ?? true) && (allowed?.has(name) ?? true))
-    .sort()
+  const isLeft = (name: string) => present.has(name) && (scope === 'all' || scope.namespaces.has(name))
+  // From the smaller of the two, since one table may have thousands, and one question too.
+  if (asked.size <= present.size) return Array.from(asked).filter(isLeft).sort()
+  const left = extent?.namespaces ?? Array.from(present.keys()).sort()
+  return left.filter((name) => asked.has(name))
 }
 
 /** The index with the fewest rows. */
@@ -193,7 +188,7 @@ function narrowest<R extends Row>(
   const { ownerUid, index, labels, names } = selection
   let part: Part = 'all'
   let base = table.rows() as SortedRows as SortedRows<R>
-  let size = namespaces ? namespaces.reduce((sum, name) => sum + table.rows(name).size, 0) : base.size
+  let size = namespaces ? rowsIn(table, namespaces) : base.size
   const offer = (candidate: SortedRows, answers: Part) => {
     if (candidate.size > size) return
     base = candidate as SortedRows<R>
@@ -210,6 +205,12 @@ function narrowest<R extends Row>(
     if (places.length * names.length <= size) offer(named(table, places, new Set(names)), 'names')
   }
   return { base, part }
+}
+
+/** Rows of these namespaces together. */
+function rowsIn(table: Pick<TableReader, 'summary'>, namespaces: readonly string[]): number {
+  const counters = table.summary.namespaces
+  return namespaces.reduce((sum, name) => sum + (counters.get(name)?.count ?? 0), 0)
 }
 
 function indexed<R extends Row>(table: TableReader<R['kind']>, condition: IndexCondition): SortedRows {
@@ -290,22 +291,14 @@ function every<R extends Row>(tests: readonly Test<R>[]): Test<R> | undefined {
 }
 
 /** The scope's single objects that the selection means, in key order. */
-function singlesOf<R extends Row>(
-  table: TableReader<R['kind']>,
-  scope: Scope,
-  selection: Selection<R>,
-): readonly R[] {
-  if (scope === 'all' || !scope.objects) return []
+function singlesOf<R extends Row>({ singles }: Extent<R>, selection: Selection<R>): readonly R[] {
+  if (singles.length === 0) return NONE
   const { namespaces, namePrefix = '' } = selection
-  const test = every(testsOf(selection, undefined))
-  const rows: R[] = []
-  for (const object of scope.objects) {
-    const slash = object.indexOf('/')
-    const namespace = object.slice(0, slash)
-    if (scope.namespaces.has(namespace)) continue
-    if (namespaces && !namespaces.includes(namespace)) continue
-    const row = table.get(namespace, object.slice(slash + 1)) as R | undefined
-    if (row?.name.startsWith(namePrefix) && (!test || test(row))) rows.push(row)
-  }
-  return rows.sort(compareRows)
+  const tests = testsOf(selection, undefined)
+  if (namePrefix !== '') tests.push((row) => row.name.startsWith(namePrefix))
+  if (namespaces) tests.push((row) => namespaces.includes(row.namespace))
+  const test = every(tests)
+  return test ? singles.filter(test) : singles
 }
+
+const NONE: readonly never[] = Object.freeze([])

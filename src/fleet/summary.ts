@@ -55,6 +55,10 @@ class Tally {
     if (count === 0) this.#counts.delete(name)
     else this.#counts.set(name, count)
   }
+
+  addAll(amounts: ReadonlyMap<string, number>, unit: (name: string) => number = () => 1): void {
+    for (const [name, amount] of amounts) this.add(name, Math.round(amount * unit(name)))
+  }
 }
 
 /** `sign` is 1 for a row that comes, -1 for one that goes. */
@@ -113,6 +117,21 @@ class Summary implements NamespaceSummary {
     else if (row.kind === 'Node') this.#addNode(row, sign)
   }
 
+  /** What others counted, in addition. */
+  include(other: NamespaceSummary): void {
+    this.count += other.count
+    this.#status.addAll(other.byStatus)
+    this.#phase.addAll(other.byPhase)
+    this.#images.addAll(other.images)
+    this.#versions.addAll(other.versions)
+    this.#capacity.addAll(other.capacity, unitOf)
+    this.#allocatable.addAll(other.allocatable, unitOf)
+    this.#cpuRequest += Math.round(other.cpuRequest * NANO)
+    this.#cpuLimit += Math.round(other.cpuLimit * NANO)
+    this.memoryRequest += other.memoryRequest
+    this.memoryLimit += other.memoryLimit
+  }
+
   #addPod(pod: PodRow, sign: Sign): void {
     this.#phase.add(pod.phase, sign)
     for (const image of pod.runningImages) this.#images.add(image, sign)
@@ -129,6 +148,21 @@ class Summary implements NamespaceSummary {
     addAmounts(this.#capacity, node.capacity, sign)
     addAmounts(this.#allocatable, node.allocatable, sign)
   }
+}
+
+/** Of rows that no table counts together. */
+export function summaryOf(rows: Iterable<Row>): NamespaceSummary {
+  const summary = new Summary()
+  for (const row of rows) summary.add(row, 1)
+  return summary
+}
+
+/** The same as counting all their rows together; a copy, unless it is one. */
+export function sumOf(summaries: readonly NamespaceSummary[]): NamespaceSummary {
+  if (summaries.length === 1) return summaries[0]!
+  const sum = new Summary()
+  for (const summary of summaries) sum.include(summary)
+  return sum
 }
 
 /** Only CPU comes in fractions; billionths of bytes would leave the integers that a number can hold. */
