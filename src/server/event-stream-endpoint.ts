@@ -13,10 +13,10 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { GraphQLError } from 'graphql'
 import type { Payload } from '../events/live.ts'
 import type { Exchange } from './exchange.ts'
-import type { GraphQLRequest } from './execution.ts'
 import { admit, type EndpointOptions, type GraphQLEndpoint, type MediaType } from './graphql-endpoint.ts'
 import { type OpenStream, type OpenStreams, Stall } from './open-streams.ts'
 import { Operation, type Outlet, streamEnded } from './operation.ts'
+import type { GraphQLRequest } from './request.ts'
 
 export interface EventStreamOptions extends EndpointOptions {
   readonly streams: OpenStreams

@@ -30,14 +30,8 @@ import { compile, type CompiledQuery, type VariableValues } from './compiled-que
 import { coded, Documents, type Operation } from './documents.ts'
 import { DEFAULT_LIMITS, tooMuch, type Limits } from './limits.ts'
 import type { Logger } from './logger.ts'
+import type { GraphQLRequest } from './request.ts'
 import { Rendering, type Subscription } from './subscription.ts'
-
-/** A GraphQL request, as it came: `variables` are not coerced yet. */
-export interface GraphQLRequest {
-  readonly query: string
-  readonly operationName?: string | undefined
-  readonly variables?: Readonly<Record<string, unknown>> | undefined
-}
 
 /** What execution needs to know of the GraphQL context. */
 export interface ExecutionContext {

@@ -10,9 +10,11 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { GraphQLError } from 'graphql'
-import { failed, type Answer, type Executor, type GraphQLRequest } from './execution.ts'
+import type { Credentials } from '../access/authentication/authenticator.ts'
+import { failed, type Answer, type Executor } from './execution.ts'
 import { Exchange, type Access, type Waiting } from './exchange.ts'
 import type { Logger } from './logger.ts'
+import { BadRequest, isRecord, originOf, requestOf, type GraphQLRequest, type Origin } from './request.ts'
 import { BodyTooLarge, readBody } from './request-body.ts'
 
 export const RESPONSE_JSON = 'application/graphql-response+json'
@@ -110,7 +112,7 @@ export function admit(
   readBody(request, executor.limits.bodyBytes, (error, text) => {
     try {
       if (error) throw error
-      identify(parseRequest(text), request, access, then)
+      identify(parseRequest(text, originOf(request.socket.remoteAddress)), request, access, then)
     } catch (error) {
       then.failed(error)
     }
@@ -122,18 +124,14 @@ interface Admission {
   readonly failed: (error: unknown) => void
 }
 
-function identify(parsed: GraphQLRequest, request: IncomingMessage, access: Access, then: Admission): void {
-  const { remoteAddress } = request.socket
-  const viewer = access.authenticate({ headers: request.headers, remoteAddress })
-  if (!isPromise(viewer)) then.admitted(parsed, new Exchange(viewer, access))
-  else viewer.then((viewer) => then.admitted(parsed, new Exchange(viewer, access)), then.failed)
+export function credentialsOf({ headers, rawHeaders, socket }: IncomingMessage): Credentials {
+  return { headers, rawHeaders, remoteAddress: socket.remoteAddress }
 }
 
-/** The request itself is malformed: nothing that GraphQL could answer. */
-class BadRequest extends GraphQLError {
-  constructor(message: string) {
-    super(message, { extensions: { code: 'BAD_REQUEST' } })
-  }
+function identify(parsed: GraphQLRequest, request: IncomingMessage, access: Access, then: Admission): void {
+  const viewer = access.authenticate(credentialsOf(request))
+  if (!isPromise(viewer)) then.admitted(parsed, new Exchange(viewer, access))
+  else viewer.then((viewer) => then.admitted(parsed, new Exchange(viewer, access)), then.failed)
 }
 
 const STATUS: Readonly<Record<string, number>> = {
@@ -149,8 +147,8 @@ function statusOf(error: unknown): number {
   return typeof code === 'string' ? (STATUS[code] ?? 500) : 500
 }
 
-/** The parameters of the specification; throws `BadRequest`, which says which one is wrong. */
-function parseRequest(text: string): GraphQLRequest {
+/** Throws `BadRequest`. */
+function parseRequest(text: string, origin: Origin): GraphQLRequest {
   let json: unknown
   try {
     json = JSON.parse(text)
@@ -161,22 +159,7 @@ function parseRequest(text: string): GraphQLRequest {
   if (!isRecord(json)) {
     throw new BadRequest('The body of the request has to be a JSON object: {"query": "…", "variables": {…}}.')
   }
-  const { query, operationName, variables, extensions } = json
-  if (typeof query !== 'string') throw new BadRequest('"query" has to be a string: a GraphQL document.')
-  if (operationName != null && typeof operationName !== 'string') {
-    throw new BadRequest('"operationName" has to be a string, or absent.')
-  }
-  if (variables != null && !isRecord(variables)) {
-    throw new BadRequest('"variables" has to be an object, or absent.')
-  }
-  if (extensions != null && !isRecord(extensions)) {
-    throw new BadRequest('"extensions" has to be an object, or absent.')
-  }
-  return { query, operationName: operationName ?? undefined, variables: variables ?? undefined }
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
+  return requestOf(json, origin)
 }
 
 function isPromise<T>(value: T | Promise<T>): value is Promise<T> {

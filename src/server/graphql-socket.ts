@@ -28,6 +28,7 @@ import { nextFrame, nextPrefix, textFrame, writeNextFrames } from './frames.ts'
 import { tooMuch } from './limits.ts'
 import { type OpenStream, type OpenStreams, Stall } from './open-streams.ts'
 import { Operation, type OperationSetup, type Outlet, streamEnded } from './operation.ts'
+import { originOf, requestOf, type GraphQLRequest } from './request.ts'
 
 export interface SocketSetup extends OperationSetup {
   readonly streams: OpenStreams
@@ -246,14 +247,17 @@ export class GraphQLSocket implements OpenStream {
       outlet.fail([tooMuch('subscriptionsPerSocket', 'The socket has too many operations', maxOperations)])
       return
     }
+    let request: GraphQLRequest
+    try {
+      request = requestOf({ ...payload }, originOf(this.#socket.remoteAddress))
+    } catch (error) {
+      if (!(error instanceof GraphQLError)) throw error
+      outlet.fail([error])
+      return
+    }
     this.#operations.set(id, outlet)
-    const { query, operationName, variables } = payload
     outlet.operation = new Operation(this.#setup, new Exchange(viewer, access), outlet)
-    outlet.operation.start({
-      query,
-      operationName: operationName ?? undefined,
-      variables: variables ?? undefined,
-    })
+    outlet.operation.start(request)
   }
 
   /** The client has read what it was sent. Which operation came last the last time comes first. */

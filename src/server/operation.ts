@@ -13,8 +13,9 @@ import { type Membership, type Sink, StreamEnded } from '../events/live.ts'
 import { PositionError } from '../events/position.ts'
 import { internal, RequestAborted, tellable } from './answer-errors.ts'
 import { Exchange, type Access, type Waiting } from './exchange.ts'
-import type { Answer, Executor, GraphQLRequest } from './execution.ts'
+import type { Answer, Executor } from './execution.ts'
 import type { Logger } from './logger.ts'
+import type { GraphQLRequest } from './request.ts'
 import type { Subscription } from './subscription.ts'
 
 /** The client's end of one operation. `write` is the sink's: many events of a shared stream at once. */

@@ -12,9 +12,9 @@ import { GraphQLError, type ExecutionResult } from 'graphql'
 import { createYoga, type GraphiQLOptions, type GraphQLParams } from 'graphql-yoga'
 import { internal } from './answer-errors.ts'
 import { Exchange } from './exchange.ts'
-import type { GraphQLRequest } from './execution.ts'
-import { RESPONSE_JSON, type EndpointOptions } from './graphql-endpoint.ts'
+import { credentialsOf, RESPONSE_JSON, type EndpointOptions } from './graphql-endpoint.ts'
 import { graphiqlPage } from './graphiql.ts'
+import { originOf, requestOf } from './request.ts'
 
 /** One of them makes a GET a request that no foreign site can send. */
 const CSRF_HEADERS = ['x-fleetgraph-csrf', 'x-graphql-yoga-csrf', 'apollo-require-preflight'] as const
@@ -37,16 +37,9 @@ export function yogaEndpoint(
   const { executor, access, waiting, logger, graphiql } = options
 
   const execute = async (params: GraphQLParams, { req, res }: Sockets) => {
-    const request: GraphQLRequest = {
-      query: params.query ?? '',
-      operationName: params.operationName,
-      variables: params.variables,
-    }
     try {
-      const viewer = await access.authenticate({
-        headers: req.headers,
-        remoteAddress: req.socket.remoteAddress,
-      })
+      const request = requestOf(asSent(params), originOf(req.socket.remoteAddress))
+      const viewer = await access.authenticate(credentialsOf(req))
       const exchange = new Exchange(viewer, access)
       const type = executor.operationType(request)
       if (req.method === 'GET' && type === 'mutation') {
@@ -144,6 +137,12 @@ function badRequest({ errors = [] }: ExecutionResult): ExecutionResult {
         }),
     ),
   }
+}
+
+/** Yoga's own names for the parameters, and those that it does not know. */
+function asSent(params: GraphQLParams & { readonly documentId?: unknown }): Record<string, unknown> {
+  const { query, documentId, operationName, variables, extensions } = params
+  return { query, documentId, operationName, variables, extensions }
 }
 
 function isJsonText(text: string): boolean {

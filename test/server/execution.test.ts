@@ -1,8 +1,9 @@
 /** The executor: operation selection, errors and their codes, kept answers, cost. */
 import { beforeEach, describe, expect, test } from 'vitest'
 import { viewerOf } from '../../src/access/viewer.ts'
-import { Executor, type Answer, type Asker, type GraphQLRequest } from '../../src/server/execution.ts'
+import { Executor, type Answer, type Asker } from '../../src/server/execution.ts'
 import { silent } from '../../src/server/logger.ts'
+import type { GraphQLRequest } from '../../src/server/request.ts'
 import { collectingLogger } from './support.ts'
 import { zoo, zooContext, type ZooContext } from './zoo.ts'
 
