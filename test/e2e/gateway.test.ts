@@ -32,8 +32,35 @@ interface Raw {
     readonly deletionTimestamp?: string
     readonly labels?: Readonly<Record<string, string>>
   }
-  // oxlint-disable-next-line typescript/no-explicit-any -- a test walks JSON of 19 kinds
+  // oxlint-disable-next-line typescript/no-explicit-any -- a test walks JSON of every kind
   readonly [field: string]: any
+}
+
+/** A role's rules and a binding's role and subjects, as GraphQL shows them. */
+const RULES = 'rules { verbs apiGroups resources resourceNames nonResourceURLs }'
+const GIVEN = 'roleRef { kind name } subjects { kind name namespace }'
+
+function rulesOf({ rules }: Raw): object {
+  return {
+    rules: (rules ?? []).map((rule: Readonly<Record<string, readonly string[]>>) => ({
+      verbs: rule['verbs'] ?? [],
+      apiGroups: rule['apiGroups'] ?? [],
+      resources: rule['resources'] ?? [],
+      resourceNames: rule['resourceNames'] ?? [],
+      nonResourceURLs: rule['nonResourceURLs'] ?? [],
+    })),
+  }
+}
+
+function givenBy({ roleRef, subjects }: Raw): object {
+  return {
+    roleRef: { kind: roleRef.kind, name: roleRef.name },
+    subjects: (subjects ?? []).map(({ kind, name, namespace }: Readonly<Record<string, string>>) => ({
+      kind,
+      name,
+      namespace: kind === 'ServiceAccount' ? namespace : null,
+    })),
+  }
 }
 
 interface View {
@@ -45,6 +72,10 @@ interface View {
 }
 
 const VIEWS: Readonly<Record<Kind, View>> = {
+  ClusterRole: { list: 'clusterRoles', fields: RULES, expected: rulesOf },
+  ClusterRoleBinding: { list: 'clusterRoleBindings', fields: GIVEN, expected: givenBy },
+  Role: { list: 'roles', fields: RULES, expected: rulesOf },
+  RoleBinding: { list: 'roleBindings', fields: GIVEN, expected: givenBy },
   Namespace: {
     list: 'namespaces',
     fields: 'phase',

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { createFleet, type Fleet } from '../../src/fleet/fleet.ts'
 import { ApiError, type ApiRequest, TransportError } from '../../src/kubernetes/client.ts'
-import { ALL_KINDS } from '../../src/kubernetes/kinds.ts'
+import { ALL_KINDS, KINDS } from '../../src/kubernetes/kinds.ts'
 import { FakeClock, settled } from '../support/fake-clock.ts'
 import type { ScriptedClient } from './scripted-client.ts'
 import { bookmark, namespace, never, refused, setUp, TestSource, timeout } from './scripted-fleet.ts'
@@ -89,14 +89,19 @@ describe('the fleet', () => {
     const { source, define, client, cluster } = setUp({ syncsPerCluster: 2 })
     source.say([define('a')], [])
     await settled()
-    expect(client('a').open).toEqual(['stream namespaces from ""', 'stream nodes from ""'])
-    client('a').streams[0]?.start().events(namespace('shop', '1'), bookmark('1'))
-    expect(client('a').open.at(-1)).toBe('stream deployments from ""')
+    const asked = ALL_KINDS.map((kind) => `stream ${KINDS[kind].resource} from ""`)
+    expect(client('a').open).toEqual(asked.slice(0, 2))
+    client('a').streams[0]?.start().events(bookmark('1'))
+    expect(client('a').open).toEqual(asked.slice(0, 3))
     for (let i = 1; i < ALL_KINDS.length; i++) client('a').streams[i]?.start().events(bookmark('1'))
     expect(ALL_KINDS.map((kind) => cluster('a').table(kind).status.state)).toEqual(
       ALL_KINDS.map(() => 'CURRENT'),
     )
-    expect(cluster('a').table('Namespace').get('', 'shop')?.phase).toBe('Active')
+  })
+
+  it('brings rights first: without them nothing is shown', () => {
+    const rights = ['ClusterRole', 'ClusterRoleBinding', 'Role', 'RoleBinding']
+    expect(ALL_KINDS.slice(0, rights.length)).toEqual(rights)
   })
 
   it('lets a cluster that does not answer hold up no other', async () => {
@@ -104,7 +109,7 @@ describe('the fleet', () => {
     source.say([define('frozen', { answer: never }), define('healthy')], [])
     await settled()
     expect(client('frozen').streams).toEqual([])
-    expect(client('healthy').open).toEqual(['stream namespaces from ""'])
+    expect(client('healthy').open).toEqual(['stream clusterroles from ""'])
   })
 })
 
@@ -122,7 +127,7 @@ describe('the health of a cluster', () => {
 
   it('finds a frozen server within 15 seconds, and its tables stale and not empty', async () => {
     const { clock, server, a } = await synced()
-    server.streams[0]?.events(namespace('shop', '8'))
+    server.of('namespaces').events(namespace('shop', '8'))
     const { revision } = a
     // As the client does: no answer within the time that it was given.
     server.answer = ({ timeoutMs = 0 }: ApiRequest) =>

@@ -98,6 +98,13 @@ export class ScriptedClient implements ApiClient {
     return last
   }
 
+  /** The latest request for a resource (`namespaces`). */
+  of(resource: string): StreamedRequest {
+    const found = this.streams.findLast(({ words }) => words.includes(` ${resource} `))
+    if (!found) throw new Error(`no ${resource} were asked for`)
+    return found
+  }
+
   /** Those that were not aborted, in words. */
   get open(): string[] {
     return this.streams.filter(({ aborted }) => !aborted).map(({ words }) => words)

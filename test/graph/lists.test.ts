@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { labelSelectorOf } from '../../src/graph/filters.ts'
+import { ALL_KINDS } from '../../src/kubernetes/kinds.ts'
 import { shopFleet } from '../support/shop.ts'
 import { ask, data } from './ask.ts'
 
@@ -210,6 +211,12 @@ describe('a filter', () => {
         configMaps(filter: { key: "a.conf" }) { nodes { name keys } }
         endpointSlices(filter: { service: "web", node: "node-a" }) { nodes { name } }
         storageClasses(filter: { provisioner: "csi.example.com" }) { nodes { name } }
+        roles(filter: { verb: { in: ["patch", "*"] }, resource: { equals: "deployments" } }) { nodes { name } }
+        clusterRoles(filter: { aggregated: false, resource: { prefix: "pods/" } }) { nodes { name } }
+        roleBindings(filter: { roleKind: ClusterRole, subject: { kind: Group, name: "shop-team" } }) { nodes { name } }
+        toBots: roleBindings(filter: { subject: { kind: ServiceAccount, name: "ci", namespace: "tools" } }) { nodes { name } }
+        toNobody: roleBindings(filter: { subject: { kind: Group, name: "ci" } }) { nodes { name } }
+        clusterRoleBindings(filter: { roleName: "view", subject: { kind: User } }) { nodes { name } }
       }`,
     )
     expect(
@@ -228,6 +235,12 @@ describe('a filter', () => {
       configMaps: ['settings'],
       endpointSlices: ['web-abc'],
       storageClasses: ['fast'],
+      roles: ['deployer'],
+      clusterRoles: ['reads-pods'],
+      roleBindings: ['team-views'],
+      toBots: ['team-deploys'],
+      toNobody: [],
+      clusterRoleBindings: ['auditors-view'],
     })
     expect(answer.resourceQuotas.nodes[0].usage).toBe(0.8)
     expect(answer.configMaps.nodes[0].keys).toEqual(['a.conf', 'b.conf'])
@@ -397,7 +410,7 @@ describe('the clusters', () => {
       fleet,
       '{ cluster(name: "prod-eu") { kinds { kind count coverage { state } } coverage { state } } }',
     )
-    expect(cluster.kinds).toHaveLength(19)
+    expect(cluster.kinds).toHaveLength(ALL_KINDS.length)
     expect(cluster.kinds).toContainEqual({ kind: 'Pod', count: 8, coverage: { state: 'CURRENT' } })
     expect(cluster.coverage.state).toBe('CURRENT')
   })

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { ALL_KINDS } from '../../src/kubernetes/kinds.ts'
 import { project } from '../../src/kubernetes/projections/projections.ts'
 import { shopFleet } from '../support/shop.ts'
 import { data } from './ask.ts'
@@ -429,7 +430,7 @@ describe('node(id:)', () => {
     const fields = [
       'nodes namespaces pods deployments replicaSets statefulSets daemonSets jobs cronJobs services endpointSlices',
       'ingresses configMaps persistentVolumeClaims persistentVolumes storageClasses horizontalPodAutoscalers',
-      'resourceQuotas events clusters',
+      'resourceQuotas events roles clusterRoles roleBindings clusterRoleBindings clusters',
     ]
       .join(' ')
       .split(' ')
@@ -437,7 +438,7 @@ describe('node(id:)', () => {
       fleet,
       `{ ${fields.map((field) => `${field}(first: 1) { nodes { __typename id } }`).join(' ')} }`,
     )
-    expect(fields).toHaveLength(20)
+    expect(fields).toHaveLength(ALL_KINDS.length + 1)
     for (const field of fields) {
       const [object] = lists[field].nodes
       const { node } = await data(fleet, query, { id: object.id })
@@ -460,5 +461,80 @@ describe('node(id:)', () => {
     await expect(data(shopFleet().fleet, query, { id: 'pod-1' })).rejects.toThrow(
       'is not an ID of this graph',
     )
+  })
+})
+
+describe('roles and their bindings', () => {
+  it('show what is allowed, and lead to those who are given it', async () => {
+    const role = await one(
+      'clusterRoles',
+      'view',
+      `namespace aggregated aggregationSelectors rules { verbs apiGroups resources resourceNames nonResourceURLs }
+       roleBindings { nodes { name namespace } } clusterRoleBindings { nodes { name } totalCount }`,
+    )
+    expect(role).toEqual({
+      namespace: null,
+      aggregated: true,
+      aggregationSelectors: ['example.com/to-view=true'],
+      rules: [
+        {
+          verbs: ['get', 'list', 'watch'],
+          apiGroups: [''],
+          resources: ['pods', 'pods/log'],
+          resourceNames: [],
+          nonResourceURLs: [],
+        },
+      ],
+      roleBindings: { nodes: [{ name: 'team-views', namespace: 'shop' }] },
+      clusterRoleBindings: { nodes: [{ name: 'auditors-view' }], totalCount: 1 },
+    })
+  })
+
+  it('of one name in two namespaces are told apart', async () => {
+    const { roles } = await data(
+      shopFleet().fleet,
+      '{ roles(filter: { name: { equals: "deployer" } }) { nodes { namespace roleBindings { nodes { name } } } } }',
+    )
+    expect(roles.nodes).toEqual([
+      { namespace: 'media', roleBindings: { nodes: [] } },
+      { namespace: 'shop', roleBindings: { nodes: [{ name: 'team-deploys' }] } },
+    ])
+  })
+
+  it('lead from a binding to its role of either kind, and to null where that is gone', async () => {
+    const { roleBindings, clusterRoleBindings } = await data(
+      shopFleet().fleet,
+      `{ roleBindings { nodes { name roleRef { kind name } subjects { kind name namespace } role { __typename name rules { verbs } ... on Role { namespaceObject { name } } } } }
+         clusterRoleBindings { nodes { name role { name aggregated } } } }`,
+    )
+    const team = { kind: 'Group', name: 'shop-team', namespace: null }
+    expect(roleBindings.nodes).toEqual([
+      {
+        name: 'dangling',
+        roleRef: { kind: 'ClusterRole', name: 'gone' },
+        subjects: [{ kind: 'Group', name: 'media-team', namespace: null }],
+        role: null,
+      },
+      {
+        name: 'team-deploys',
+        roleRef: { kind: 'Role', name: 'deployer' },
+        subjects: [team, { kind: 'ServiceAccount', name: 'ci', namespace: 'tools' }],
+        role: {
+          __typename: 'Role',
+          name: 'deployer',
+          rules: [{ verbs: ['patch'] }],
+          namespaceObject: { name: 'shop' },
+        },
+      },
+      {
+        name: 'team-views',
+        roleRef: { kind: 'ClusterRole', name: 'view' },
+        subjects: [team],
+        role: { __typename: 'ClusterRole', name: 'view', rules: [{ verbs: ['get', 'list', 'watch'] }] },
+      },
+    ])
+    expect(clusterRoleBindings.nodes).toEqual([
+      { name: 'auditors-view', role: { name: 'view', aggregated: true } },
+    ])
   })
 })

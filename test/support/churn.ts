@@ -300,6 +300,10 @@ const SNAPSHOT_RESOURCES: Readonly<Record<string, string>> = {
   'ingresses.networking.k8s.io': '/apis/networking.k8s.io/v1/ingresses',
   'storageclasses.storage.k8s.io': '/apis/storage.k8s.io/v1/storageclasses',
   'horizontalpodautoscalers.autoscaling': '/apis/autoscaling/v2/horizontalpodautoscalers',
+  'roles.rbac.authorization.k8s.io': '/apis/rbac.authorization.k8s.io/v1/roles',
+  'rolebindings.rbac.authorization.k8s.io': '/apis/rbac.authorization.k8s.io/v1/rolebindings',
+  'clusterroles.rbac.authorization.k8s.io': '/apis/rbac.authorization.k8s.io/v1/clusterroles',
+  'clusterrolebindings.rbac.authorization.k8s.io': '/apis/rbac.authorization.k8s.io/v1/clusterrolebindings',
 }
 
 /**

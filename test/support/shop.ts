@@ -40,6 +40,15 @@ function object(kind: string, name: string, meta: Meta = {}, rest: Json = {}): J
   }
 }
 
+const READ_PODS = { verbs: ['get', 'list', 'watch'], apiGroups: [''], resources: ['pods', 'pods/log'] }
+const DEPLOY = {
+  verbs: ['patch'],
+  apiGroups: ['apps'],
+  resources: ['deployments'],
+  resourceNames: ['web'],
+}
+const AGGREGATED = { clusterRoleSelectors: [{ matchLabels: { 'example.com/to-view': 'true' } }] }
+
 interface PodOptions extends Meta {
   readonly node?: string
   readonly image?: string
@@ -546,6 +555,53 @@ function populatedCluster(): FakeCluster {
         'limits',
         { namespace: 'shop' },
         { status: { hard: { 'requests.cpu': '4', pods: '10' }, used: { 'requests.cpu': '1', pods: '8' } } },
+      ),
+    ])
+    .load('ClusterRole', [
+      object('ClusterRole', 'view', {}, { rules: [READ_PODS], aggregationRule: AGGREGATED }),
+      object(
+        'ClusterRole',
+        'reads-pods',
+        { labels: { 'example.com/to-view': 'true' } },
+        { rules: [READ_PODS] },
+      ),
+    ])
+    .load('ClusterRoleBinding', [
+      object(
+        'ClusterRoleBinding',
+        'auditors-view',
+        {},
+        { roleRef: { kind: 'ClusterRole', name: 'view' }, subjects: [{ kind: 'User', name: 'auditor' }] },
+      ),
+    ])
+    .load('Role', [
+      object('Role', 'deployer', { namespace: 'shop' }, { rules: [DEPLOY] }),
+      object('Role', 'deployer', { namespace: 'media' }, { rules: [] }),
+    ])
+    .load('RoleBinding', [
+      object(
+        'RoleBinding',
+        'team-deploys',
+        { namespace: 'shop' },
+        {
+          roleRef: { kind: 'Role', name: 'deployer' },
+          subjects: [
+            { kind: 'Group', name: 'shop-team' },
+            { kind: 'ServiceAccount', name: 'ci', namespace: 'tools' },
+          ],
+        },
+      ),
+      object(
+        'RoleBinding',
+        'team-views',
+        { namespace: 'shop' },
+        { roleRef: { kind: 'ClusterRole', name: 'view' }, subjects: [{ kind: 'Group', name: 'shop-team' }] },
+      ),
+      object(
+        'RoleBinding',
+        'dangling',
+        { namespace: 'media' },
+        { roleRef: { kind: 'ClusterRole', name: 'gone' }, subjects: [{ kind: 'Group', name: 'media-team' }] },
       ),
     ])
     .load('Event', [
