@@ -17,87 +17,24 @@ import type {
   RowsRequest,
 } from '../events/live.ts'
 import { decodePosition } from '../events/position.ts'
-import { resourcePath, KINDS, type ObjectReference } from '../kubernetes/kinds.ts'
-import {
-  ApiError,
-  type ByteSink,
-  type ByteStream,
-  TransportError,
-  type Impersonation,
-} from '../kubernetes/client.ts'
+import type { ByteSink, ByteStream } from '../kubernetes/client.ts'
+import type { ObjectReference } from '../kubernetes/kinds.ts'
 import type { Kind, Rows, Row } from '../kubernetes/rows.ts'
 import type { Cluster, Fleet } from '../fleet/fleet.ts'
-import { transportMessage, withoutAddresses } from '../fleet/reflector-failure.ts'
+import { allows, allowsName, rowsWithin, summariesWithin } from '../fleet/scope.ts'
 import { select } from '../fleet/select.ts'
 import type { Page, Scope, ScopedTable, Selection, SortKey, Window } from '../fleet/selection.ts'
 import type { NamespaceSummary } from '../fleet/summary.ts'
 import type { SortedRows, TableReader } from '../fleet/table.ts'
 import { coverageOf, type Coverage } from './coverage.ts'
-import { LiveTurns } from './live-turns.ts'
-import type { Policy, Revised } from './policy.ts'
+import { Door, type Opened } from './door.ts'
+import type { LogPod } from './followed-logs.ts'
+import { LiveReads, type LiveRead, type LogQuery } from './live-reads.ts'
+import type { Action, Policy, ReadRight, Verdict } from './policy.ts'
+import { Reads } from './reads.ts'
 import type { Viewer } from './viewer.ts'
 
-/** An audit record has room for so many; one request may ask for thousands. */
-const MOST_PRIVILEGED = 100
-
-/** What an answer was made from, and what its audit record tells of it. */
-export class Reads {
-  readonly #revisions = new Map<Revised, number>()
-  readonly #denied = new Set<string>()
-  readonly #privileged: string[] = []
-  readonly #pending = new Set<Promise<void>>()
-  #volatile = false
-
-  note(source: Revised): void {
-    if (!this.#revisions.has(source)) this.#revisions.set(source, source.revision)
-  }
-
-  /** Something was read that no revision tells of: a live request, a clock, a measured latency. */
-  noteVolatile(): void {
-    this.#volatile = true
-  }
-
-  /** The viewer was shown nothing of a cluster that they asked for: no right, or a live read that it refused. */
-  noteDenied(cluster: string): void {
-    this.#denied.add(cluster)
-  }
-
-  /** A live read was made: a short text that names the object, and nothing of what is in it. */
-  notePrivileged(what: string): void {
-    if (this.#privileged.length < MOST_PRIVILEGED) this.#privileged.push(what)
-  }
-
-  /** Rights were met that are being found out: `settled` of a PENDING right. */
-  notePending(settled: Promise<void>): void {
-    this.#pending.add(settled)
-  }
-
-  /** Names of clusters. */
-  get denied(): ReadonlySet<string> {
-    return this.#denied
-  }
-
-  /** In the order in which they were made; the first `MOST_PRIVILEGED`. */
-  get privileged(): readonly string[] {
-    return this.#privileged
-  }
-
-  /** None of them rejects. After any of them the same request may be answered with more. */
-  get pending(): ReadonlySet<Promise<void>> {
-    return this.#pending
-  }
-
-  get volatile(): boolean {
-    return this.#volatile
-  }
-
-  /** Whether the same request would be answered with the same bytes now. */
-  unchanged(): boolean {
-    if (this.#volatile) return false
-    for (const [source, revision] of this.#revisions) if (source.revision !== revision) return false
-    return true
-  }
-}
+export { Reads } from './reads.ts'
 
 /** What may be followed; whose eyes it is seen with is added here. */
 export type FollowRequest<R extends Row = Row> = RowsRequest<R> | RecomputedRequest | ClustersRequest
@@ -105,7 +42,7 @@ export type FollowRequest<R extends Row = Row> = RowsRequest<R> | RecomputedRequ
 /** The live side of the gateway, as far as viewers get at it. */
 export interface Live extends LiveHub {
   /** See `Hub`. */
-  position(kinds: readonly Kind[], clusters: readonly Cluster[]): string | null
+  position(kinds: readonly Kind[], clusters: readonly Cluster[], eyes: Eyes): string | null
 }
 
 export class AuthorizedFleet {
@@ -114,6 +51,8 @@ export class AuthorizedFleet {
   readonly #fleet: Fleet
   readonly #policy: Policy
   readonly #hub: Live | undefined
+  readonly #live: LiveReads
+  readonly #doors = new Map<Cluster, Door>()
 
   /**
    * Without a hub nothing can be followed, and there are no positions. A function gives who the viewer is by
@@ -124,6 +63,7 @@ export class AuthorizedFleet {
     this.#viewer = viewer
     this.#policy = policy
     this.#hub = hub
+    this.#live = new LiveReads(() => this.viewer, policy, this.reads)
   }
 
   get viewer(): Viewer {
@@ -142,6 +82,14 @@ export class AuthorizedFleet {
     const cluster = this.#fleet.cluster(name)
     if (cluster) this.reads.note(cluster)
     return cluster
+  }
+
+  /** The same as `get`, of an object that was asked for by its name: what may not be seen is noted as denied. */
+  find<K extends Kind>(kind: K, cluster: string, namespace: string, name: string): Rows[K] | undefined {
+    const known = this.#fleet.cluster(cluster)
+    const scoped = known && this.#openAsked(kind, known)
+    if (scoped && !allowsName(scoped.scope, namespace, name)) this.reads.noteDenied(cluster)
+    return this.get(kind, cluster, namespace, name)
   }
 
   /** One object of the viewer's, from memory. */
@@ -167,9 +115,7 @@ export class AuthorizedFleet {
     pick: (table: TableReader<K>) => SortedRows<Rows[K]>,
   ): readonly Rows[K][] {
     const scoped = this.#open(kind, this.#fleet.cluster(cluster))
-    if (!scoped) return []
-    const rows = Array.from(pick(scoped.table).all())
-    return scoped.scope === 'all' ? rows : rows.filter((row) => allows(scoped.scope, row))
+    return scoped ? rowsWithin(scoped.table, scoped.scope, pick(scoped.table)) : []
   }
 
   /** A page of one kind, or of several merged, over the given clusters. */
@@ -183,7 +129,7 @@ export class AuthorizedFleet {
     const tables: ScopedTable<Rows[K]>[] = []
     for (const cluster of clusters) {
       for (const kind of kinds) {
-        const scoped = this.#open(kind, cluster)
+        const scoped = this.#openAsked(kind, cluster)
         if (scoped) tables.push(scoped)
       }
     }
@@ -194,29 +140,24 @@ export class AuthorizedFleet {
   coverage(kinds: readonly Kind[], clusters: readonly Cluster[]): readonly Coverage[] {
     return clusters.map((cluster) => {
       this.reads.note(cluster)
-      return coverageOf(
-        cluster,
-        kinds.map((kind) => {
-          const table = cluster.table(kind)
-          this.reads.note(table)
-          return { table, permitted: this.#policy.read(this.viewer, cluster, kind).scope !== undefined }
-        }),
-      )
+      const tables = kinds.map((kind) => {
+        const table = cluster.table(kind)
+        this.reads.note(table)
+        const right = this.#door(cluster).right(kind)
+        this.#noteRight(cluster, right)
+        return { table, right }
+      })
+      return coverageOf(cluster, tables)
     })
   }
 
-  /** The counters of one table, cut to the viewer's namespaces: one entry, or one per namespace they may see. */
+  /**
+   * The counters of one table, over exactly what the viewer may list: one entry, or one for each of the
+   * namespaces that has anything for them.
+   */
   summaries(kind: Kind, cluster: Cluster, namespaces?: readonly string[]): readonly NamespaceSummary[] {
-    const scoped = this.#open(kind, cluster)
-    if (!scoped) return []
-    const { summary } = scoped.table
-    const { scope } = scoped
-    if (!namespaces && scope === 'all') return [summary.total]
-    const names = namespaces ?? [...summary.namespaces.keys()]
-    return names.flatMap((name) => {
-      const entry = scope === 'all' || scope.namespaces.has(name) ? summary.namespaces.get(name) : undefined
-      return entry ? [entry] : []
-    })
+    const scoped = this.#openAsked(kind, cluster)
+    return scoped ? summariesWithin(scoped.table, scoped.scope, namespaces) : []
   }
 
   /**
@@ -225,53 +166,26 @@ export class AuthorizedFleet {
    * do: without the addresses in them, which are not for every viewer.
    */
   async live(reference: ObjectReference, signal?: AbortSignal): Promise<unknown> {
-    const { group, versions, kind } = KINDS[reference.kind]
     const cluster = this.#fleet.cluster(reference.cluster)
-    if (!cluster) return undefined
-    for (const version of versions) {
-      const apiVersion = group === '' ? version : `${group}/${version}`
-      const served = await this.resolve(cluster, apiVersion, kind, signal)
-      if (!served) continue
-      const path = resourcePath(served.address, reference.namespace, reference.name)
-      return this.request(cluster, path, {}, signal)
-    }
-    return undefined
+    return cluster && this.#live.object(cluster, reference, signal)
   }
 
   /** How a cluster serves any kind; `undefined` where it does not. Throws the client's errors. */
-  async resolve(
+  resolve(
     cluster: Cluster,
     apiVersion: string,
     kind: string,
     signal?: AbortSignal,
   ): ReturnType<Cluster['resolve']> {
-    this.reads.noteVolatile()
-    requireContact(cluster)
-    signal?.throwIfAborted()
-    return inTime(cluster.resolve(apiVersion, kind).catch(rethrow), signal)
+    return this.#live.resolve(cluster, apiVersion, kind, signal)
   }
 
   /**
    * Any GET of one cluster's API, as the user. Throws the client's errors; of a cluster that is known to
    * be down at once, so that nobody waits for it.
    */
-  async request(
-    cluster: Cluster,
-    path: string,
-    query: Readonly<Record<string, string | number | undefined>>,
-    signal?: AbortSignal,
-  ): Promise<unknown> {
-    this.reads.noteVolatile()
-    requireContact(cluster)
-    const as = this.#impersonation(cluster)
-    const timeoutMs = LIVE_TIMEOUT_MS
-    const read = () =>
-      cluster.client
-        .json({ path, query, timeoutMs, ...(as && { as }), ...(signal && { signal }) })
-        .catch(rethrow)
-    let turns = TURNS.get(cluster)
-    if (!turns) TURNS.set(cluster, (turns = new LiveTurns(cluster.name)))
-    return turns.take(read, signal)
+  request(cluster: Cluster, request: LiveRead, signal?: AbortSignal): Promise<unknown> {
+    return this.#live.request(cluster, request, signal)
   }
 
   /**
@@ -281,13 +195,7 @@ export class AuthorizedFleet {
   follow<R extends Row>(request: FollowRequest<R>, start: LiveStart, signal?: AbortSignal): LiveSource {
     if (!this.#hub) throw new Error('This gateway has no live side: give the AuthorizedFleet a hub.')
     if (start.after !== undefined) decodePosition(start.after)
-    return new LiveSource(
-      this.#hub,
-      request as LiveRequest,
-      new ViewerEyes(this.#viewer, this.#policy),
-      start,
-      signal,
-    )
+    return new LiveSource(this.#hub, request as LiveRequest, this.#eyes(), start, signal)
   }
 
   /**
@@ -297,62 +205,62 @@ export class AuthorizedFleet {
   position(kinds: readonly Kind[], clusters: readonly Cluster[]): string | null {
     if (!this.#hub) return null
     for (const cluster of clusters) for (const kind of kinds) this.reads.note(cluster.table(kind))
-    return this.#hub.position(kinds, clusters)
+    return this.#hub.position(kinds, clusters, this.#eyes())
   }
 
   /**
    * A pod's log as it is written, as the user: `query` is what the API's `pods/log` takes. Returns at once;
-   * errors come to the sink, in words that tell no address, of a cluster that is known to be down too.
+   * errors come to the sink, in words that tell no address, of a cluster that is known to be down too. It
+   * ends with a 403 when the viewer may read it no more.
    */
-  followLog(
-    cluster: Cluster,
-    pod: { readonly namespace: string; readonly name: string },
-    query: Readonly<Record<string, string | number | boolean | undefined>>,
-    sink: ByteSink,
-  ): ByteStream {
+  followLog(cluster: Cluster, pod: LogPod, query: LogQuery, sink: ByteSink): ByteStream {
+    return this.#live.followLog(cluster, pod, query, sink)
+  }
+
+  /** Whether the viewer may do something there. A promise only where the cluster has to be asked; never rejects. */
+  can(clusterName: string, action: Action): Verdict | Promise<Verdict> {
     this.reads.noteVolatile()
-    try {
-      requireContact(cluster)
-    } catch (error) {
-      return failed(error, sink)
-    }
-    const { group, versions, resource } = KINDS.Pod
-    const address = { group, version: versions[0], resource }
-    const as = this.#impersonation(cluster)
-    return cluster.client.stream(
-      {
-        path: `${resourcePath(address, pod.namespace, pod.name)}/log`,
-        query,
-        accept: '*/*',
-        // Of a followed log the kubelet sends nothing, not even headers, before its container writes.
-        timeoutMs: query['follow'] === true ? QUIET_LOG_MS : LIVE_TIMEOUT_MS,
-        ...(as && { as }),
-      },
-      {
-        ...(sink.onStart && { onStart: (headers) => sink.onStart?.(headers) }),
-        onData: (chunk) => sink.onData(chunk),
-        onEnd: () => sink.onEnd(),
-        onError: (error) => sink.onError(addressless(error)),
-      },
-    )
+    const cluster = this.#fleet.cluster(clusterName)
+    if (cluster) return this.#policy.can(this.viewer, cluster, action)
+    return { allowed: null, reason: `There is no cluster "${clusterName}".` }
   }
 
-  #impersonation(cluster: Cluster): Impersonation | undefined {
-    const credential = this.#policy.credential(this.viewer, cluster)
-    return credential.type === 'IMPERSONATION' ? credential.as : undefined
+  /** What the viewer may list of a kind. */
+  right(kind: Kind, cluster: Cluster): ReadRight {
+    return this.#door(cluster).right(kind)
   }
 
-  #open<K extends Kind>(
-    kind: K,
-    cluster: Cluster | undefined,
-  ): { readonly table: TableReader<K>; readonly scope: Scope } | undefined {
+  /** `undefined`: nothing of it may be seen. */
+  #open<K extends Kind>(kind: K, cluster: Cluster | undefined): Opened<K> | undefined {
+    if (cluster) return this.#door(cluster).open(kind)
     this.reads.note(this.#fleet)
-    if (!cluster) return undefined
-    const { scope } = this.#policy.read(this.viewer, cluster, kind)
-    if (scope === undefined) return undefined
-    const table = cluster.table(kind)
-    this.reads.note(table)
-    return { table, scope }
+    return undefined
+  }
+
+  /** The same where the viewer asked for it, and did not come by it from another object. */
+  #openAsked<K extends Kind>(kind: K, cluster: Cluster): Opened<K> | undefined {
+    const door = this.#door(cluster)
+    const opened = door.open(kind)
+    if (!opened) this.#noteRight(cluster, door.right(kind))
+    return opened
+  }
+
+  #eyes(): Eyes {
+    return new ViewerEyes(this.#viewer, this.#policy)
+  }
+
+  #noteRight(cluster: Cluster, { scope, state }: ReadRight): void {
+    if (state === 'DECIDED' && scope === undefined) this.reads.noteDenied(cluster.name)
+  }
+
+  #door(cluster: Cluster): Door {
+    const { viewer } = this
+    let door = this.#doors.get(cluster)
+    if (door?.isOf(viewer)) return door
+    this.reads.note(this.#fleet)
+    door = new Door(cluster, viewer, this.#policy, this.reads)
+    this.#doors.set(cluster, door)
+    return door
   }
 }
 
@@ -377,79 +285,4 @@ class ViewerEyes implements Eyes {
   get #now(): Viewer {
     return typeof this.#viewer === 'function' ? this.#viewer() : this.#viewer
   }
-}
-
-/** How long somebody who waits for an answer waits for one cluster. */
-const LIVE_TIMEOUT_MS = 10_000
-
-/** How long a followed log may say nothing at all before it is asked for anew. */
-export const QUIET_LOG_MS = 600_000
-
-/**
- * What a cluster serves is read once for all who wait for it, in a time of its own; each of them waits no
- * longer than for anything else, and leaves with its request.
- */
-function inTime<T>(read: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const leave = () => settle(() => reject(signal?.reason as Error))
-    const late = () => settle(() => reject(new TransportError('TIMEOUT', transportMessage('TIMEOUT'))))
-    const timer = setTimeout(late, LIVE_TIMEOUT_MS)
-    signal?.addEventListener('abort', leave, { once: true })
-    const settle = (how: () => void) => {
-      clearTimeout(timer)
-      signal?.removeEventListener('abort', leave)
-      how()
-    }
-    read.then(
-      (value) => settle(() => resolve(value)),
-      (error: unknown) => settle(() => reject(error)),
-    )
-  })
-}
-
-function rethrow(error: unknown): never {
-  throw error instanceof Error ? addressless(error) : error
-}
-
-/** The client's error in words that tell no address. */
-function addressless(error: Error): Error {
-  if (error instanceof TransportError) {
-    return new TransportError(error.code, transportMessage(error.code), error)
-  }
-  if (error instanceof ApiError) {
-    const { statusCode, status, retryAfterMs, message } = error
-    return new ApiError(statusCode, { ...status, message: withoutAddresses(message) }, retryAfterMs)
-  }
-  return error
-}
-
-/** A stream that never began. */
-function failed(error: unknown, sink: ByteSink): ByteStream {
-  let aborted = false
-  queueMicrotask(() => {
-    if (!aborted) sink.onError(error instanceof Error ? error : new Error(String(error)))
-  })
-  return {
-    abort() {
-      aborted = true
-    },
-    pause() {},
-    resume() {},
-  }
-}
-
-/** Shared by everyone who reads a cluster. */
-const TURNS = new WeakMap<Cluster, LiveTurns>()
-
-function requireContact({ name, health }: Cluster): void {
-  if (health.state !== 'DOWN') return
-  throw new TransportError('UNREACHABLE', health.lastError?.message ?? `The cluster ${name} does not answer.`)
-}
-
-function allows(scope: Scope, row: Row): boolean {
-  return (
-    scope === 'all' ||
-    scope.namespaces.has(row.namespace) ||
-    (scope.objects?.has(`${row.namespace}/${row.name}`) ?? false)
-  )
 }

@@ -4,6 +4,7 @@
  */
 import type { Cluster } from '../fleet/fleet.ts'
 import type { TableReader } from '../fleet/table.ts'
+import type { ReadRight } from './policy.ts'
 
 /** From best to worst; a cluster's state is the worst of the kinds asked for. */
 export const COVERAGE_STATES = [
@@ -27,18 +28,33 @@ export interface Coverage {
   readonly reason: string | null
 }
 
+/** A table, and what the viewer may list of it. */
+interface Asked {
+  readonly table: TableReader
+  readonly right: ReadRight
+}
+
 /** The coverage of one cluster for the tables that a question touches. */
-export function coverageOf(
-  cluster: Cluster,
-  tables: readonly { readonly table: TableReader; readonly permitted: boolean }[],
-): Coverage {
+export function coverageOf(cluster: Cluster, tables: readonly Asked[]): Coverage {
+  const refused = tables.filter(({ right }) => right.state === 'DECIDED' && right.scope === undefined)
   let worst: Coverage | undefined
-  for (const { table, permitted } of tables) {
-    const one = permitted ? tableCoverage(cluster, table) : forbidden(cluster, table)
+  for (const asked of tables) {
+    const one = refused.includes(asked) ? forbidden(cluster, refused) : coverageOfOne(cluster, asked)
     if (!worst || rank(one) > rank(worst)) worst = { ...one, asOf: older(one.asOf, worst?.asOf) }
     else worst = { ...worst, asOf: older(one.asOf, worst.asOf) }
   }
   return worst ?? clusterCoverage(cluster)
+}
+
+function coverageOfOne(cluster: Cluster, { table, right }: Asked): Coverage {
+  if (right.state === 'DECIDED') return tableCoverage(cluster, table)
+  const { since } = cluster.health
+  const base = { cluster: cluster.name, since, asOf: null }
+  if (right.state === 'UNKNOWN') {
+    const reason = right.reason ?? 'What you may see here cannot be found out at the moment.'
+    return { ...base, state: 'UNREACHABLE', reason }
+  }
+  return { ...base, state: 'SYNCING', reason: right.reason ?? 'What you may see here is being found out.' }
 }
 
 function rank(coverage: Coverage): number {
@@ -76,12 +92,17 @@ function tableCoverage(cluster: Cluster, table: TableReader): Coverage {
   return { ...base, state: 'SYNCING', reason: base.reason ?? `${table.kind} objects are still being read.` }
 }
 
-function forbidden(cluster: Cluster, table: TableReader): Coverage {
+/** Nothing of the tables is told, not even when they were read: who may not list them knows nothing of them. */
+function forbidden(cluster: Cluster, refused: readonly Asked[]): Coverage {
+  const kinds = refused.map(({ table }) => table.kind)
+  const said = refused.find(({ right }) => right.reason)?.right.reason
   return {
     cluster: cluster.name,
     state: 'FORBIDDEN',
-    since: table.status.since,
+    since: cluster.health.since,
     asOf: null,
-    reason: `You may not list ${table.kind} objects in this cluster. Ask its administrators for a role with the verb list.`,
+    reason:
+      said ??
+      `You may not list ${kinds.join(', ')} objects in this cluster. Ask its administrators for a role with the verb list.`,
   }
 }

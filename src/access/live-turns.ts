@@ -2,7 +2,8 @@
  * How many live reads one API server is asked for at a time, whoever asks: a page of manifests that a
  * hundred people open must not become a thousand requests, and a cluster that answers slowly must not
  * collect connections. The rest wait in line, each no longer than its request does; a line that is too
- * long takes nobody more.
+ * long takes nobody more. Each reader has a line of their own, and the lines take turns: whoever asks for
+ * thousands waits for themselves.
  */
 import { TransportError } from '../kubernetes/client.ts'
 
@@ -12,9 +13,14 @@ const AT_ONCE = 32
 /** In line, for one cluster: some ten seconds of reads that take a third of a second each. */
 const IN_LINE = 1_000
 
+/** Of one reader: so that no single one can fill it. */
+const IN_LINE_EACH = 250
+
 export class LiveTurns {
   readonly #cluster: string
-  readonly #line = new Set<() => void>()
+  /** By reader, the next to be served first; none of them is empty. */
+  readonly #lines = new Map<string, Set<() => void>>()
+  #waiting = 0
   #running = 0
 
   constructor(cluster: string) {
@@ -25,37 +31,57 @@ export class LiveTurns {
    * Does the work when it is its turn. Rejects with the signal's reason, without having done it, when that
    * comes first, and with a `TransportError` when the line is full.
    */
-  async take<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+  async take<T>(reader: string, work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     if (this.#running < AT_ONCE) this.#running++
-    else await this.#wait(signal)
+    else await this.#wait(reader, signal)
     try {
       return await work()
     } finally {
-      const [next] = this.#line
-      if (next) next()
-      else this.#running--
+      this.#next()
     }
   }
 
+  #next(): void {
+    const [first] = this.#lines
+    if (!first) {
+      this.#running--
+      return
+    }
+    const [reader, line] = first
+    const [next] = line
+    // To the end of the round.
+    this.#lines.delete(reader)
+    this.#lines.set(reader, line)
+    next!()
+  }
+
   /** Resolves with the turn of somebody who is done. */
-  #wait(signal: AbortSignal | undefined): Promise<void> {
+  #wait(reader: string, signal: AbortSignal | undefined): Promise<void> {
     if (signal?.aborted) return Promise.reject(signal.reason as Error)
-    if (this.#line.size >= IN_LINE) {
+    const line = this.#lines.get(reader) ?? new Set()
+    if (this.#waiting >= IN_LINE || line.size >= IN_LINE_EACH) {
       const message = `Too many live reads of the cluster ${this.#cluster} wait for an answer. Ask again later.`
       return Promise.reject(new TransportError('TIMEOUT', message))
     }
+    this.#lines.set(reader, line)
+    this.#waiting++
     return new Promise((resolve, reject) => {
+      const leave = () => {
+        line.delete(next)
+        this.#waiting--
+        if (line.size === 0) this.#lines.delete(reader)
+        signal?.removeEventListener('abort', gone)
+      }
       const next = () => {
-        this.#line.delete(next)
-        signal?.removeEventListener('abort', leave)
+        leave()
         resolve()
       }
-      const leave = () => {
-        this.#line.delete(next)
+      const gone = () => {
+        leave()
         reject(signal?.reason as Error)
       }
-      this.#line.add(next)
-      signal?.addEventListener('abort', leave, { once: true })
+      line.add(next)
+      signal?.addEventListener('abort', gone, { once: true })
     })
   }
 }

@@ -6,7 +6,7 @@
  * It knows one container; which pods there are, and when all is over, is `pod-logs.ts`.
  */
 import type { Clock } from '../fleet/clock.ts'
-import { QUIET_LOG_MS } from '../access/authorized-fleet.ts'
+import { QUIET_LOG_MS } from '../access/live-reads.ts'
 import { ApiError, TransportError, type ByteSink, type ByteStream } from '../kubernetes/client.ts'
 import type { ContainerStatus } from '../kubernetes/rows.ts'
 import { liveErrorOf, type LiveError } from './errors.ts'
@@ -61,6 +61,7 @@ export class ContainerLog {
   /** It has been read to its end. */
   #runEnded = false
   #givenUp = false
+  #forbidden = false
   #failures = 0
   /** The last line's time, and how many lines had it. */
   #time: string | undefined
@@ -78,6 +79,11 @@ export class ContainerLog {
   /** Being read, or about to be again. */
   get busy(): boolean {
     return this.#stream !== undefined || this.#cancelRetry !== undefined
+  }
+
+  /** The viewer may not read it, or no longer: it was told, and is not tried again. */
+  get forbidden(): boolean {
+    return this.#forbidden
   }
 
   /** What the pod's row tells; `last`: the pod is gone, or all of it has ended. */
@@ -228,6 +234,7 @@ export class ContainerLog {
       return
     }
     this.#givenUp = true
+    this.#forbidden = told.code === 'FORBIDDEN'
     // A pod that goes while it is followed has been told of by its end.
     if (!follow || !gone) this.#host.onError(told, false)
     else if (this.#run !== undefined && !this.#runEnded) this.#host.onEnd()

@@ -12,7 +12,7 @@ import type { LiveEvent } from '../events/live.ts'
 import type { Clock } from '../fleet/clock.ts'
 import type { Cluster } from '../fleet/fleet.ts'
 import type { Selection } from '../fleet/selection.ts'
-import type { Container, PodRow, WorkloadKind } from '../kubernetes/rows.ts'
+import type { Container, PodRow, Row, WorkloadKind } from '../kubernetes/rows.ts'
 import { ContainerLog, type LogOptions } from './container-log.ts'
 import type { LiveError } from './errors.ts'
 import type { Outlet } from './outlet.ts'
@@ -88,6 +88,8 @@ export class PodLogs {
   /** Rows of the snapshot under way; undefined: none is. */
   #snapshot: Set<string> | undefined = new Set()
   #saidFull = false
+  /** A log was refused, or is no longer allowed. */
+  #refused = false
   #paused = false
   readonly #cancels = new Set<() => void>()
   #finish: () => void = () => {}
@@ -120,7 +122,7 @@ export class PodLogs {
     const { target, cluster, namespace } = this.#request
     const kind = 'pod' in target ? 'Pod' : target.workload.kind
     const name = 'pod' in target ? target.pod : target.workload.name
-    if (this.#fleet.get(kind, cluster.name, namespace, name)) return true
+    if (this.#fleet.find(kind, cluster.name, namespace, name)) return true
     const [coverage] = this.#fleet.coverage([kind], [cluster])
     const why = coverage && coverage.state !== 'CURRENT' && coverage.reason ? ` ${coverage.reason}` : ''
     this.#tell('ERROR', {
@@ -165,9 +167,11 @@ export class PodLogs {
     }
   }
 
-  #take({ type, object, message }: LiveEvent): void {
+  #take({ type, object, deletedReason, message }: LiveEvent): void {
     if (object?.kind === 'Pod') {
-      if (type === 'DELETED') return this.#gone(object.uid)
+      if (type === 'DELETED') {
+        return deletedReason === 'FORBIDDEN' ? this.#forbidden(object, message) : this.#gone(object.uid)
+      }
       this.#snapshot?.add(object.uid)
       if (this.#belongs(object)) this.#see(object)
       return
@@ -280,6 +284,23 @@ export class PodLogs {
     this.#endSoon(pod)
   }
 
+  /** It may be seen no more: nothing further of it is told, not even what it still has to say. */
+  #forbidden({ uid, name }: Row, message: string | null): void {
+    this.#waiting.delete(uid)
+    this.#done.delete(uid)
+    const pod = this.#pods.get(uid)
+    if (!pod) return
+    this.#pods.delete(uid)
+    const told = pod.containers.values().some((log) => log.forbidden)
+    for (const log of pod.containers.values()) log.close()
+    if (!told) {
+      const error = { code: 'FORBIDDEN' as const, message: message ?? 'You may not see this pod any more.' }
+      this.#tell('ERROR', { pod: name, error, message: 'It is not tried again.' })
+    }
+    this.#refused = true
+    this.#check()
+  }
+
   /** Its kubelet ends the log; where that is silent too, nobody would. */
   #endSoon({ containers }: Pick<Followed, 'containers'>): void {
     const cancel = this.#clock.after(LAST_LINES_MS, () => {
@@ -295,9 +316,12 @@ export class PodLogs {
   /** Gives the place of pods that are over to those in line; ends when nothing is left to wait for. */
   #check(): void {
     for (const [uid, { row, gone, containers }] of this.#pods) {
-      const over = gone || !this.#request.follow || row.phase === 'Succeeded' || row.phase === 'Failed'
+      const refused = containers.values().some((log) => log.forbidden)
+      const over =
+        gone || refused || !this.#request.follow || row.phase === 'Succeeded' || row.phase === 'Failed'
       if (!over || containers.values().some((log) => log.busy)) continue
       this.#pods.delete(uid)
+      this.#refused ||= refused
       if (!gone) this.#done.add(uid)
     }
     while (this.#pods.size < MAX_PODS) {
@@ -307,7 +331,8 @@ export class PodLogs {
       this.#read(next)
     }
     if (this.#snapshot || this.#pods.size > 0) return
-    if (!this.#request.follow || 'pod' in this.#request.target) this.#finish()
+    // Whoever may not read the one pod's log may not read the next one's: nothing is left to wait for.
+    if (!this.#request.follow || this.#refused || 'pod' in this.#request.target) this.#finish()
   }
 
   /** Reads on or holds, by what waits for the reader. */

@@ -7,6 +7,7 @@
  */
 import type { AuthorizedFleet } from '../access/authorized-fleet.ts'
 import type { Coverage, CoverageState } from '../access/coverage.ts'
+import { placed } from '../access/live-reads.ts'
 import type { Cluster } from '../fleet/fleet.ts'
 import { resourcePath } from '../kubernetes/kinds.ts'
 import type { Seconds } from '../kubernetes/rows.ts'
@@ -97,8 +98,9 @@ async function readResource(
       throw badUserInput(`Objects of kind ${kind} are in a namespace: give "namespace".`, 'namespace')
     }
     secret ||= isSecret(served.address)
-    const path = resourcePath(served.address, served.namespaced ? namespace! : undefined, name)
-    return fleet.request(cluster, path, {}, signal)
+    const within = served.namespaced ? namespace! : undefined
+    const path = resourcePath(served.address, within, name)
+    return fleet.request(cluster, { path, what: `get ${kind} ${placed(within, name)}` }, signal)
   }, kind)
   if (manifest.error?.code === 'NOT_FOUND') return null
   const object = manifest.object && presentable(manifest.object, secret)
@@ -235,12 +237,15 @@ async function readChunk(
       const list = listOf(
         await fleet.request(
           cluster,
-          path,
           {
-            limit: skip + limit - items.length,
-            continue: token || undefined,
-            labelSelector: filter.labelSelector ?? undefined,
-            fieldSelector: filter.fieldSelector ?? undefined,
+            path,
+            query: {
+              limit: skip + limit - items.length,
+              continue: token || undefined,
+              labelSelector: filter.labelSelector ?? undefined,
+              fieldSelector: filter.fieldSelector ?? undefined,
+            },
+            what: `list ${kind}${filter.namespace ? ` in ${filter.namespace}` : ''}`,
           },
           signal,
         ),

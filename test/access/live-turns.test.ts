@@ -4,14 +4,18 @@ import { TransportError } from '../../src/kubernetes/client.ts'
 import { settled } from '../support/fake-clock.ts'
 
 /** Reads that end when the test says so. */
-function reads(turns: LiveTurns) {
+function reads(turns: LiveTurns, reader = 'alice') {
   const started: PromiseWithResolvers<string>[] = []
   const read = (signal?: AbortSignal) =>
-    turns.take(() => {
-      const answer = Promise.withResolvers<string>()
-      started.push(answer)
-      return answer.promise
-    }, signal)
+    turns.take(
+      reader,
+      () => {
+        const answer = Promise.withResolvers<string>()
+        started.push(answer)
+        return answer.promise
+      },
+      signal,
+    )
   return { started, read }
 }
 
@@ -57,15 +61,60 @@ describe('live turns', () => {
     expect(started).toHaveLength(32)
   })
 
-  test('refuse more than a thousand in line, as a cluster that does not answer in time', async () => {
-    const { started, read } = reads(new LiveTurns('prod'))
+  test('are given to the readers in line one after the other, whoever asked for more', async () => {
+    const turns = new LiveTurns('prod')
+    const { started, read } = reads(turns, 'alice')
+    const all = Array.from({ length: 32 + 10 }, () => read())
+    const bob = reads(turns, 'bob')
+    all.push(bob.read())
+    await settled()
+    started[0]!.resolve('done')
+    started[1]!.resolve('done')
+    await settled()
+    expect(started).toHaveLength(33)
+    expect(bob.started).toHaveLength(1)
+    bob.started[0]!.resolve('done')
+    for (let index = 2; index < 42; index++) {
+      await settled()
+      started[index]!.resolve('done')
+    }
+    await Promise.all(all)
+  })
+
+  test('refuse more than 250 of one reader and a thousand of all in line, as a cluster that does not answer in time', async () => {
+    const turns = new LiveTurns('prod')
+    const { started, read } = reads(turns, 'alice')
     const controller = new AbortController()
     const running = Array.from({ length: 32 }, () => read())
-    const waiting = Array.from({ length: 1_000 }, () => read(controller.signal))
+    const waiting = ['alice', 'bob', 'carol', 'dave'].flatMap((name) => {
+      const others = reads(turns, name)
+      return Array.from({ length: 250 }, () => others.read(controller.signal))
+    })
     await expect(read()).rejects.toThrow(TransportError)
+    await expect(reads(turns, 'erin').read()).rejects.toThrow(TransportError)
     controller.abort(new Error('over'))
     await Promise.allSettled(waiting)
     for (const { resolve } of started) resolve('done')
+    await Promise.all(running)
+  })
+
+  test('are not kept from one reader by the full line of another', async () => {
+    const turns = new LiveTurns('prod')
+    const { started, read } = reads(turns, 'alice')
+    const controller = new AbortController()
+    const running = Array.from({ length: 32 }, () => read())
+    const waiting = Array.from({ length: 250 }, () => read(controller.signal))
+    await expect(read()).rejects.toThrow(TransportError)
+    const bob = reads(turns, 'bob')
+    const his = bob.read()
+    started[0]!.resolve('done')
+    started[1]!.resolve('done')
+    await settled()
+    bob.started[0]!.resolve('done')
+    expect(await his).toBe('done')
+    controller.abort(new Error('over'))
+    for (const { resolve } of started) resolve('done')
+    await Promise.allSettled(waiting)
     await Promise.all(running)
   })
 })

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { QUIET_LOG_MS } from '../../src/access/authorized-fleet.ts'
+import { QUIET_LOG_MS } from '../../src/access/live-reads.ts'
 import { ContainerLog, type LogOptions, type LogQuery } from '../../src/graph/container-log.ts'
 import { ApiError, TransportError, type ByteSink } from '../../src/kubernetes/client.ts'
 import type { ContainerStatus } from '../../src/kubernetes/rows.ts'

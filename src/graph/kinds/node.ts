@@ -21,7 +21,7 @@ builder.queryField('node', (t) =>
       }
       if (reference.kind === 'Cluster') return fleet.cluster(reference.cluster) ?? null
       const { kind, cluster, namespace, name } = reference
-      return fleet.get(kind, cluster, namespace, name) ?? null
+      return fleet.find(kind, cluster, namespace, name) ?? null
     },
   }),
 )
