@@ -9,6 +9,7 @@ import { ApiError, type ApiRequest, TransportError } from '../../src/kubernetes/
 import { project } from '../../src/kubernetes/projections/projections.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { FakeCluster, FakeFleet } from '../support/fake-fleet.ts'
+import { ScopedPolicy } from '../support/scoped-policy.ts'
 
 const alice = viewerOf({ name: 'alice', groups: ['dev'] })
 
@@ -29,12 +30,7 @@ function twoClusters(): { east: FakeCluster; west: FakeCluster; fleet: FakeFleet
 }
 
 /** Lets `alice` list what `scopes` says, cluster by cluster. */
-function policy(scopes: Readonly<Record<string, Scope>>): Policy {
-  return {
-    scope: (_user, cluster) => scopes[cluster.name],
-    impersonation: (user) => ({ user: user.name, groups: user.groups }),
-  }
-}
+const policy = (scopes: Readonly<Record<string, Scope>>) => new ScopedPolicy(scopes)
 
 const shopOnly = { namespaces: new Set(['shop']) }
 
@@ -48,7 +44,7 @@ describe('a live read', () => {
     east.answer = () => {
       throw new ApiError(503, { message: `error trying to reach service: dial ${at}: refused` })
     }
-    await expect(view.request(east, '/api/v1/pods', {})).rejects.toThrow(
+    await expect(view.request(east, { path: '/api/v1/pods', what: 'list Pod' })).rejects.toThrow(
       /^error trying to reach service: dial …/,
     )
     east.resolve = () => Promise.reject(new TransportError('RESET', `Cluster east (${at}): it broke.`))
@@ -146,7 +142,7 @@ describe('the authorized fleet', () => {
       const { fleet, east } = twoClusters()
       east.answer = () => ({})
       const view = new AuthorizedFleet(fleet, alice, everything)
-      await view.request(east, '/version', {})
+      await view.request(east, { path: '/version', what: 'get version' })
       expect(view.reads.unchanged()).toBe(false)
     })
   })

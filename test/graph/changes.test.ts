@@ -1,11 +1,11 @@
 import { createSourceEventStream, executeSubscriptionEvent, parse, validateSubscriptionArgs } from 'graphql'
 import { describe, expect, it } from 'vitest'
-import type { Policy } from '../../src/access/policy.ts'
 import { createContext } from '../../src/graph/context.ts'
 import { createSchema } from '../../src/graph/schema.ts'
 import { project } from '../../src/kubernetes/projections/projections.ts'
 import type { PodRow } from '../../src/kubernetes/rows.ts'
 import type { FakeCluster } from '../support/fake-fleet.ts'
+import { ScopedPolicy } from '../support/scoped-policy.ts'
 import { pod, shopFleet } from '../support/shop.ts'
 import { data } from './ask.ts'
 import { follow, liveView } from './follow.ts'
@@ -126,10 +126,7 @@ describe('changes of pods', () => {
 
   it('are those that the viewer may see', async () => {
     const { fleet, eu } = shopFleet()
-    const policy: Policy = {
-      scope: () => ({ namespaces: new Set(['shop']) }),
-      impersonation: () => undefined,
-    }
+    const policy = new ScopedPolicy(() => ({ namespaces: new Set(['shop']) }))
     const changes = await follow(fleet, PODS, { policy, variables: { filter: { clusters: ['prod-eu'] } } })
     apply(eu, pod('secret', 'hidden'))
     apply(eu, pod('shop', 'shown'))

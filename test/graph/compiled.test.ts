@@ -9,6 +9,8 @@ import { shopFleet } from '../support/shop.ts'
 import { ask } from './ask.ts'
 import { follow, liveView } from './follow.ts'
 
+const viewer = viewerOf({ name: 'alice', groups: [] })
+
 const METADATA =
   'id kind uid name namespace resourceVersion generation creationTimestamp deletionTimestamp labels { key value } label(key: "app") cluster { name } owner { apiVersion kind name uid object { id } } ownerChain { id } events { totalCount nodes { id } }'
 
@@ -39,13 +41,13 @@ describe('a compiled query', () => {
     const { fleet } = shopFleet()
     const expected = await ask(fleet, query, VARIABLES)
     expect(expected.errors).toEqual([])
-    const executor = new Executor({ schema: createSchema(), logger: silent })
+    const executor = new Executor({ schema: createSchema(), logger: silent, rightsKey: () => '' })
     // It is compiled on its second use.
     for (const use of [1, 2, 3]) {
       const context = () => createContext(liveView(fleet))
       const answer = executor.execute(
         { query, variables: VARIABLES },
-        { user: viewerOf({ name: 'alice', groups: [] }), context, sharedContext: context },
+        { viewer, context, sharedContext: context },
       )
       // Only a search, which gives way to others, and live reads wait for anything.
       expect(answer instanceof Promise).toBe(name === 'search')
@@ -72,11 +74,10 @@ describe('an event that is made once for many', () => {
     const { fleet } = shopFleet()
     const variables = { ...VARIABLES, snapshot: true }
     const context = () => createContext(liveView(fleet))
-    const executor = new Executor({ schema: createSchema(), logger: silent })
-    const user = viewerOf({ name: 'alice', groups: [] })
+    const executor = new Executor({ schema: createSchema(), logger: silent, rightsKey: () => '' })
     const subscription = await executor.subscribe(
       { query, variables },
-      { user, context, sharedContext: context },
+      { viewer, context, sharedContext: context },
     )
     if (subscription.type !== 'live') throw new Error(JSON.stringify(subscription))
     const stream = subscription.source[Symbol.asyncIterator]()

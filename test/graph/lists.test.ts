@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { labelSelectorOf } from '../../src/graph/filters.ts'
 import { ALL_KINDS } from '../../src/kubernetes/kinds.ts'
+import { ScopedPolicy } from '../support/scoped-policy.ts'
 import { shopFleet } from '../support/shop.ts'
 import { ask, data } from './ask.ts'
 
@@ -97,11 +98,7 @@ describe('a list', () => {
       fleet,
       '{ pods { totalCount coverage { cluster state } } }',
       {},
-      {
-        scope: (_user, cluster) =>
-          cluster.name === 'prod-us' ? { namespaces: new Set(['shop']) } : undefined,
-        impersonation: () => undefined,
-      },
+      new ScopedPolicy({ 'prod-us': { namespaces: new Set(['shop']) } }),
     )
     expect(answer.pods.totalCount).toBe(2)
     expect(answer.pods.coverage).toContainEqual({ cluster: 'prod-eu', state: 'FORBIDDEN' })

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { ALL_KINDS } from '../../src/kubernetes/kinds.ts'
 import { project } from '../../src/kubernetes/projections/projections.ts'
+import { ScopedPolicy } from '../support/scoped-policy.ts'
 import { pod, shopFleet } from '../support/shop.ts'
 import { ask, data } from './ask.ts'
 
@@ -114,10 +115,7 @@ describe('the summary', () => {
       fleet,
       document,
       {},
-      {
-        scope: () => ({ namespaces: new Set(['default']) }),
-        impersonation: () => undefined,
-      },
+      new ScopedPolicy(() => ({ namespaces: new Set(['default']) })),
     )
     expect(mine.data.summary).toEqual({ pods: { count: 0 }, events: [{ count: 1 }] })
   })
