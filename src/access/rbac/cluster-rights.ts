@@ -1,0 +1,251 @@
+/**
+ * The rights in one cluster, from its own RBAC objects: follows the four tables, and decides for everyone.
+ *
+ * Invariants: nothing is granted before all four have been read; while they are not followed, what was known
+ * last holds; where the gateway may not read or watch them, they decide nothing (`UNREADABLE`). Decisions change
+ * together, soon after a change that comes alone, and at most once in `HOLD_MS` in a storm.
+ */
+import type { Clock } from '../../fleet/clock.ts'
+import type { Cluster } from '../../fleet/fleet.ts'
+import type { TableReader } from '../../fleet/table.ts'
+import type { Kind, Rows } from '../../kubernetes/rows.ts'
+import type { Action, ReadRight, Verdict } from '../policy.ts'
+import type { User } from '../viewer.ts'
+import { GrantIndex } from './grants.ts'
+import { type Decision, nextId } from './rights.ts'
+import { ALL, type ReadRights } from './scopes.ts'
+
+const RBAC_KINDS = [
+  'Role',
+  'ClusterRole',
+  'RoleBinding',
+  'ClusterRoleBinding',
+] as const satisfies readonly Kind[]
+type RbacKind = (typeof RBAC_KINDS)[number]
+
+/** How long decisions stay, once they have changed. With what a policy adds it is at most 100 ms. */
+export const HOLD_MS = 75
+
+/** How long a change waits for those that came with it: a relist is told row by row. */
+export const GATHER_MS = 10
+
+/** Rows of a first content that are taken in at a time: about 2 ms. */
+const ROWS_AT_A_TIME = 2_000
+
+/**
+ * `PENDING`: not all has been read. `READY`. `UNKNOWN`: it could not be read, and never was. `UNREADABLE`: the
+ * gateway may not read it, or the cluster does not have it: somebody else has to decide.
+ */
+export type Standing = 'PENDING' | 'READY' | 'UNKNOWN' | 'UNREADABLE'
+
+/** Whoever is in it may do everything, before any role is read (`apiserver`'s privileged group). */
+const PRIVILEGED_GROUP = 'system:masters'
+
+/** The same for everything. */
+export class FixedDecision implements Decision {
+  readonly id = nextId()
+  readonly #right: ReadRight
+  readonly #verdict: Verdict
+
+  constructor(right: ReadRight) {
+    this.#right = right
+    const allowed = right.state === 'DECIDED' ? right.scope !== undefined : null
+    this.#verdict = { allowed, reason: right.reason }
+  }
+
+  read(): ReadRight {
+    return this.#right
+  }
+
+  can(_action: Action): Verdict {
+    return this.#verdict
+  }
+}
+
+const PRIVILEGED = new FixedDecision(ALL)
+
+/** Of a table whose first content is being taken in. */
+interface Loading {
+  readonly kind: RbacKind
+  readonly rows: readonly Rows[RbacKind][]
+  next: number
+}
+
+export interface ClusterRightsOptions {
+  readonly clock: Clock
+  readonly readRights: ReadRights
+  /** After `revision` has increased. */
+  readonly onChange: () => void
+}
+
+export class ClusterRights {
+  readonly #cluster: Cluster
+  readonly #options: ClusterRightsOptions
+  readonly #index: GrantIndex
+  readonly #unlisten: (() => void)[] = []
+  /** Tables with content, and what of them is not taken in yet. */
+  readonly #begun = new Set<RbacKind>()
+  readonly #loading: Loading[] = []
+  #immediate: NodeJS.Immediate | undefined
+  #standing: Standing = 'PENDING'
+  /** Why nothing is decided. */
+  #problem: string | null = null
+  /** Of everyone, while it is not READY. */
+  #undecided: FixedDecision
+  #settled = Promise.withResolvers<void>()
+  #revision = 0
+  #publishedAt = -Infinity
+  #cancelPublishing: (() => void) | undefined
+
+  constructor(cluster: Cluster, options: ClusterRightsOptions) {
+    this.#cluster = cluster
+    this.#options = options
+    this.#index = new GrantIndex(
+      (namespace, name) =>
+        (namespace === ''
+          ? cluster.table('ClusterRole').get('', name)
+          : cluster.table('Role').get(namespace, name)
+        )?.rules,
+      options.readRights,
+    )
+    this.#undecided = this.#undecidedNow()
+    for (const kind of RBAC_KINDS) this.#follow(cluster.table(kind), kind)
+    this.#load()
+  }
+
+  get standing(): Standing {
+    return this.#standing
+  }
+
+  /** Increases when anybody's decision may have become another, or `standing` has. */
+  get revision(): number {
+    return this.#revision
+  }
+
+  /** Ask again after `revision` has increased. Decides nothing in a cluster that is UNREADABLE. */
+  decisionOf(user: User): Decision {
+    if (this.#standing !== 'UNREADABLE' && user.groups.includes(PRIVILEGED_GROUP)) return PRIVILEGED
+    return this.#standing === 'READY' ? this.#index.rightsOf(user).decision : this.#undecided
+  }
+
+  /** For tests. */
+  get sizes(): GrantIndex['sizes'] {
+    return this.#index.sizes
+  }
+
+  close(): void {
+    for (const unlisten of this.#unlisten) unlisten()
+    this.#unlisten.length = 0
+    this.#loading.length = 0
+    clearImmediate(this.#immediate)
+    this.#cancelPublishing?.()
+    this.#settled.resolve()
+  }
+
+  // ── What the tables say ───────────────────────────────────────────────────────────────────────
+
+  #follow<K extends RbacKind>(table: TableReader<K>, kind: K): void {
+    this.#unlisten.push(
+      table.onChange(({ type, row }) => {
+        if (this.#take(kind, row, type === 'DELETED')) this.#changed()
+      }),
+      table.onStatus(() => {
+        this.#begin(kind)
+        this.#load()
+      }),
+    )
+    this.#begin(kind)
+  }
+
+  /** The first content of a table is told by its status alone. */
+  #begin(kind: RbacKind): void {
+    const table = this.#cluster.table(kind)
+    if (this.#begun.has(kind) || !hasContent(table)) return
+    this.#begun.add(kind)
+    this.#loading.push({ kind, rows: Array.from(table.rows().all()), next: 0 })
+  }
+
+  readonly #load = (): void => {
+    clearImmediate(this.#immediate)
+    this.#immediate = undefined
+    let left = ROWS_AT_A_TIME
+    for (let loading = this.#loading[0]; loading && left > 0; loading = this.#loading[0]) {
+      const { kind, rows } = loading
+      const table: TableReader = this.#cluster.table(kind)
+      for (; loading.next < rows.length && left > 0; left--) {
+        const row = rows[loading.next++]!
+        // What has changed since was told already.
+        if (table.get(row.namespace, row.name) === row) this.#take(kind, row, false)
+      }
+      if (loading.next === rows.length) this.#loading.shift()
+    }
+    if (this.#loading.length > 0) this.#immediate = setImmediate(this.#load)
+    this.#stand()
+  }
+
+  /** Returns whether that matters to anybody. */
+  #take(kind: RbacKind, row: Rows[RbacKind], gone: boolean): boolean {
+    const { namespace, name } = row
+    // A RoleBinding of no namespace would be taken for one of the whole cluster.
+    if ((kind === 'Role' || kind === 'RoleBinding') !== (namespace !== '')) return false
+    if (row.kind === 'Role' || row.kind === 'ClusterRole') return this.#index.reread(namespace, name)
+    return this.#index.bind(namespace, name, gone ? undefined : row)
+  }
+
+  // ── Where that leaves us ──────────────────────────────────────────────────────────────────────
+
+  #stand(): void {
+    const tables = RBAC_KINDS.map((kind): TableReader => this.#cluster.table(kind))
+    const problems = tables.map(({ status }) => status.problem)
+    const unreadable = problems.some((problem) => problem && UNREADABLE.has(problem.code))
+    const failed = tables.find(({ status }) => status.state === 'FAILED')
+    if (unreadable) this.#become('UNREADABLE', null)
+    else if (failed) this.#become('UNKNOWN', failed.status.problem?.message ?? null)
+    else if (this.#loading.length > 0 || !tables.every(hasContent)) this.#become('PENDING', null)
+    else this.#become('READY', null)
+  }
+
+  #become(standing: Standing, problem: string | null): void {
+    if (this.#standing === standing && this.#problem === problem) return
+    const wasPending = this.#standing === 'PENDING'
+    const settled = this.#settled
+    this.#standing = standing
+    this.#problem = problem
+    if (standing === 'PENDING') this.#settled = Promise.withResolvers()
+    if (standing !== 'READY') this.#undecided = this.#undecidedNow()
+    this.#publish()
+    if (wasPending) settled.resolve()
+  }
+
+  #undecidedNow(): FixedDecision {
+    if (this.#standing === 'PENDING') {
+      const reason = 'The rights in this cluster are still being read.'
+      return new FixedDecision({ scope: undefined, state: 'PENDING', reason, settled: this.#settled.promise })
+    }
+    const reason = `The rights in this cluster could not be read. ${this.#problem ?? ''}`.trim()
+    return new FixedDecision({ scope: undefined, state: 'UNKNOWN', reason, settled: null })
+  }
+
+  #changed(): void {
+    if (this.#standing !== 'READY' || this.#cancelPublishing) return
+    const { clock } = this.#options
+    const sincePublished = Math.max(0, clock.now() - this.#publishedAt)
+    const wait = Math.max(GATHER_MS, HOLD_MS - sincePublished)
+    this.#cancelPublishing = clock.after(wait, () => this.#publish())
+  }
+
+  #publish(): void {
+    this.#cancelPublishing?.()
+    this.#cancelPublishing = undefined
+    this.#publishedAt = this.#options.clock.now()
+    this.#revision++
+    this.#options.onChange()
+  }
+}
+
+/** What is only read from time to time would let a right hold that was taken long ago. */
+const UNREADABLE: ReadonlySet<string> = new Set(['FORBIDDEN', 'NOT_SERVED', 'NOT_WATCHED'])
+
+function hasContent({ status: { state } }: TableReader): boolean {
+  return state === 'CURRENT' || state === 'STALE'
+}
