@@ -38,6 +38,11 @@ export interface Viewer {
   readonly operations: ReadonlySet<string> | null
 }
 
+/** Names the person or program, whichever of their tokens they show: of one issuer a name is one user's. */
+export function identityOf({ issuer, user }: Viewer): string {
+  return JSON.stringify([issuer, user.name])
+}
+
 /** Why a sign-in ended before its viewer left. */
 export interface SignInEnd {
   readonly code: 'EXPIRED' | 'REVOKED'

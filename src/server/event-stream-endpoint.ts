@@ -8,20 +8,29 @@
  *
  * The body ends with its connection, without chunks: so the same bytes are right for HTTP/1.0 proxies.
  * Whether it ended or broke is told by `complete`.
+ *
+ * There is nothing that a client could send on it: when the sign-in ends the stream does, with an error of
+ * code UNAUTHENTICATED, and the client comes again with a new token and its last cursor.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { GraphQLError } from 'graphql'
+import type { Viewer } from '../access/viewer.ts'
 import type { Payload } from '../events/live.ts'
 import type { Exchange } from './exchange.ts'
 import { admit, type EndpointOptions, type GraphQLEndpoint, type MediaType } from './graphql-endpoint.ts'
 import { type OpenStream, type OpenStreams, Stall } from './open-streams.ts'
 import { Operation, type Outlet, streamEnded } from './operation.ts'
+import { Presence } from './presence.ts'
+import type { Quotas } from './quotas.ts'
 import type { GraphQLRequest } from './request.ts'
 
 export interface EventStreamOptions extends EndpointOptions {
   readonly streams: OpenStreams
   /** Answers what is no subscription, for clients that accept JSON as well. */
   readonly json: GraphQLEndpoint
+  readonly quotas: Quotas
+  /** See `Policy.rightsKey`. */
+  readonly rightsKey: (viewer: Viewer) => string
 }
 
 export class EventStreamEndpoint {
@@ -40,19 +49,32 @@ export class EventStreamEndpoint {
           json.execute(parsed, exchange, response, media)
         } else if (streams.draining) {
           json.fail(shuttingDown(), response, media ?? 'application/json')
-        } else this.#stream(parsed, exchange, response)
+        } else this.#stream(parsed, exchange, response, media ?? 'application/json')
       },
       failed: (error) => json.fail(error, response, media ?? 'application/json'),
     })
   }
 
-  #stream(parsed: GraphQLRequest, exchange: Exchange, response: ServerResponse): void {
+  #stream(parsed: GraphQLRequest, exchange: Exchange, response: ServerResponse, media: MediaType): void {
     if (response.destroyed) return
-    response.removeHeader('transfer-encoding')
-    response.writeHead(200, HEADERS)
+    let presence: Presence
+    try {
+      presence = new Presence(exchange.viewer, this.#options, ({ message }) => {
+        operation.stop()
+        stream.fail([new GraphQLError(message, { extensions: { code: 'UNAUTHENTICATED' } })])
+      })
+    } catch (error) {
+      this.#options.json.fail(error, response, media)
+      return
+    }
     const stream = new EventStream(response, this.#options.streams)
     const operation = new Operation(this.#options, exchange, stream)
-    response.on('close', () => operation.stop())
+    response.on('close', () => {
+      presence.leave()
+      operation.stop()
+    })
+    response.removeHeader('transfer-encoding')
+    response.writeHead(200, HEADERS)
     // Opens it for clients that wait for the first byte.
     response.write(COMMENT)
     operation.start(parsed)

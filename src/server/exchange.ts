@@ -4,11 +4,12 @@
  * requests that wait.
  */
 import type { EventEmitter } from 'node:events'
-import type { SignIns } from '../access/authentication/authenticator.ts'
+import { AuthenticationError, type SignIns } from '../access/authentication/authenticator.ts'
 import type { Viewer } from '../access/viewer.ts'
 import type { Clock } from '../fleet/clock.ts'
 import { RequestAborted } from './answer-errors.ts'
 import type { Asker, ExecutionContext } from './execution.ts'
+import type { Place, Quotas } from './quotas.ts'
 
 /** Who sent a request, and what executing it needs: the server's view of access control. */
 export interface Access extends SignIns {
@@ -21,12 +22,33 @@ export interface Access extends SignIns {
   eyesChanged?(): void
 }
 
+/** The same, but whoever cannot say in time whose credentials these are is UNAVAILABLE. */
+export function inTime(access: Access, clock: Clock, timeoutMs: number): Access {
+  return {
+    authenticate(credentials) {
+      const viewer = access.authenticate(credentials)
+      if (!('then' in viewer)) return viewer
+      return new Promise((resolve, reject) => {
+        const cancel = clock.after(timeoutMs, () =>
+          reject(
+            new AuthenticationError('UNAVAILABLE', 'It took too long to find out who you are. Try again.'),
+          ),
+        )
+        viewer.then(resolve, reject).finally(cancel)
+      })
+    },
+    onEnd: (viewer, listener) => access.onEnd(viewer, listener),
+    contextFor: (viewer, signal) => access.contextFor(viewer, signal),
+    eyesChanged: () => access.eyesChanged?.(),
+  }
+}
+
 export class Exchange implements Asker {
-  readonly #viewer: Viewer | (() => Viewer)
+  #viewer: Viewer | (() => Viewer)
   readonly #access: Access
   #controller: AbortController | undefined
 
-  /** Of a subscription: `viewer` gives who it is by now. */
+  /** Of a connection that stays open: `viewer` gives who it is by now. */
   constructor(viewer: Viewer | (() => Viewer), access: Access) {
     this.#viewer = viewer
     this.#access = access
@@ -34,6 +56,11 @@ export class Exchange implements Asker {
 
   get viewer(): Viewer {
     return typeof this.#viewer === 'function' ? this.#viewer() : this.#viewer
+  }
+
+  /** From now on it is who it is now: what is asked once is answered by the rights of one Viewer. */
+  pin(): void {
+    this.#viewer = this.viewer
   }
 
   context(): ExecutionContext {
@@ -56,15 +83,53 @@ const NEVER = new AbortController().signal
 /** For an answer to be put together once its live reads were ended. */
 const LAST_WORD_MS = 1_000
 
-/** The exchanges that wait for a live read: each has a deadline, and ends when its client is gone. */
+/**
+ * The exchanges that wait for a live read: each has a deadline, and ends when its client is gone; one user
+ * has only so many of them.
+ */
 export class Waiting {
   readonly #exchanges = new Set<Exchange>()
   readonly #clock: Clock
   readonly #timeoutMs: number
+  readonly #quotas: Quotas
 
-  constructor(clock: Clock, timeoutMs: number) {
+  constructor(clock: Clock, timeoutMs: number, quotas: Quotas) {
     this.#clock = clock
     this.#timeoutMs = timeoutMs
+    this.#quotas = quotas
+  }
+
+  /**
+   * Takes a place among the requests of its user that wait; `until` does it for what has begun. Throws
+   * LIMIT_EXCEEDED. For what must not begin where there is none: a mutation.
+   */
+  place(exchange: Exchange): Place {
+    return this.#quotas.take(exchange.viewer, 'requestsPerUser')
+  }
+
+  /**
+   * `within`, for a request. Rejects with LIMIT_EXCEEDED where too many of this user wait already: its live
+   * reads end then. `place`: one that was taken for it; it is freed.
+   */
+  async until<T>(
+    work: Promise<T>,
+    exchange: Exchange,
+    client?: Pick<EventEmitter, 'once' | 'off'>,
+    place?: Place,
+  ): Promise<T> {
+    let own = place
+    try {
+      own ??= this.place(exchange)
+      return await this.within(work, exchange, client)
+    } catch (error) {
+      if (!own) {
+        exchange.abort(new RequestAborted('CLIENT_CLOSED', 'The request was refused.'))
+        work.catch(() => undefined)
+      }
+      throw error
+    } finally {
+      own?.free()
+    }
   }
 
   /**
@@ -73,7 +138,7 @@ export class Waiting {
    * deadline only the live reads end: the answer then says of each that it failed, and has the rest.
    * Rejects where that does not happen within `LAST_WORD_MS`.
    */
-  async until<T>(
+  async within<T>(
     work: Promise<T>,
     exchange: Exchange,
     client?: Pick<EventEmitter, 'once' | 'off'>,

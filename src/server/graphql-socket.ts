@@ -3,6 +3,13 @@
  * (https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md): who it is, its operations by id, and
  * what is written to it.
  *
+ * `connection_ack` tells `{ viewer, expiresAt }`. Before that time the client may renew its sign-in: the
+ * protocol allows no second `connection_init`, but a payload in pings, so it sends
+ * `{"type":"ping","payload":{"type":"reauthenticate","authorization":"Bearer …"}}` and gets a `pong` with
+ * `{"type":"reauthenticated","expiresAt":…}`, or with `{"type":"reauthenticationFailed","message":…}`, and
+ * then the sign-in that it has goes on until its end. Its operations go on in both cases, with the rights
+ * that the viewer has by then. When the sign-in ends, all of them stop at once, and the socket is closed.
+ *
  * Messages are checked by graphql-ws; its server is not used. That one keeps an operation's end apart from
  * its id: of an id that is used again at once, the old operation's `complete` would end the new one. And
  * it holds the request and a chain of promises for each idle subscriber.
@@ -11,9 +18,10 @@
  * writes each frame whole, at the moment it is asked to.
  *
  * Invariants: nothing is written to a client that does not read – it is not read from either then – but
- * the one batch that filled its socket. After a close frame nothing is written.
+ * the one batch that filled its socket. After a close frame nothing is written. Who is not signed in can
+ * send next to nothing; who is, no faster than `Pace` allows.
  */
-import type { IncomingHttpHeaders } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import { GraphQLError } from 'graphql'
 import { CloseCode, MessageType, parseMessage, type SubscribeMessage } from 'graphql-ws'
@@ -22,15 +30,18 @@ import type { Credentials } from '../access/authentication/authenticator.ts'
 import type { Viewer } from '../access/viewer.ts'
 import type { Payload } from '../events/live.ts'
 import type { Clock } from '../fleet/clock.ts'
-import { internal } from './answer-errors.ts'
+import { internal, REFUSALS } from './answer-errors.ts'
 import { Exchange } from './exchange.ts'
+import { credentialsOf } from './graphql-endpoint.ts'
 import { nextFrame, nextPrefix, textFrame, writeNextFrames } from './frames.ts'
 import { tooMuch } from './limits.ts'
 import { type OpenStream, type OpenStreams, Stall } from './open-streams.ts'
 import { Operation, type OperationSetup, type Outlet, streamEnded } from './operation.ts'
+import { Presence, type PresenceSetup } from './presence.ts'
+import { Pace, SOCKET_PACE } from './quotas.ts'
 import { originOf, requestOf, type GraphQLRequest } from './request.ts'
 
-export interface SocketSetup extends OperationSetup {
+export interface SocketSetup extends OperationSetup, PresenceSetup {
   readonly streams: OpenStreams
   readonly clock: Clock
   readonly initTimeoutMs: number
@@ -38,9 +49,20 @@ export interface SocketSetup extends OperationSetup {
   readonly maxOperations: number
 }
 
-/** `ws` knows no name for these two. */
+/** `ws` knows no names for these (RFC 6455 §7.4.1). */
 const OPEN = 1
 const GOING_AWAY = 1001
+const POLICY_VIOLATION = 1008
+const MESSAGE_TOO_BIG = 1009
+
+/** Before it is known who it is: a token has some KB, and beside it there is nothing to say but pings. */
+const EARLY_BYTES = 16 * 1024
+
+/**
+ * Messages that came before ws could be paused, in some 64 KB. Nobody who means well sends so many in one
+ * piece.
+ */
+const MAX_HELD = 1_000
 
 /** An id is sent with each event: clients use a number or a UUID. */
 const MAX_ID = 128
@@ -55,41 +77,44 @@ export class GraphQLSocket implements OpenStream {
   readonly #operations = new Map<string, SocketOutlet>()
   readonly #forget: () => void
   /** Until `connection_init` has come. */
-  #headers: IncomingHttpHeaders | undefined
+  #credentials: Credentials | undefined
   /** Until it is known who it is: whoever is asked may never say. */
   #cancelInit: (() => void) | undefined
-  #viewer: Viewer | undefined
+  /** Until then too: ends the counting of what it sends. */
+  #countNoMore: (() => void) | undefined
+  #presence: Presence | undefined
+  #isRenewing = false
   /** Pings since the last sign of life. */
   #silent = 0
   readonly #stall = new Stall()
   /** Messages that came in one piece with others before ws could be paused. */
   #held: { readonly data: RawData; readonly isBinary: boolean }[] | undefined
+  readonly #pace = new Pace(SOCKET_PACE)
+  /** While it is too fast. */
+  #cancelSlow: (() => void) | undefined
 
   /** Serves `ws`, which is open, until it closes; `socket` is the one under it. */
-  static open(
-    setup: SocketSetup,
-    ws: WebSocket,
-    socket: Socket,
-    headers: IncomingHttpHeaders,
-  ): GraphQLSocket {
-    return new GraphQLSocket(setup, ws, socket, headers)
+  static open(setup: SocketSetup, ws: WebSocket, socket: Socket, request: IncomingMessage): GraphQLSocket {
+    return new GraphQLSocket(setup, ws, socket, credentialsOf(request))
   }
 
-  private constructor(setup: SocketSetup, ws: WebSocket, socket: Socket, headers: IncomingHttpHeaders) {
+  private constructor(setup: SocketSetup, ws: WebSocket, socket: Socket, credentials: Credentials) {
     this.#setup = setup
     this.#ws = ws
     this.#socket = socket
-    this.#headers = headers
+    this.#credentials = credentials
     this.#forget = setup.streams.add(this)
     this.#cancelInit = setup.clock.after(setup.initTimeoutMs, () =>
       this.close(CloseCode.ConnectionInitialisationTimeout, 'Connection initialisation timeout'),
     )
     ws.on('message', (data, isBinary) => this.#message(data, isBinary))
-    ws.on('pong', () => (this.#silent = 0))
+    ws.on('ping', (data) => this.#control(() => this.ready && this.#ws.pong(data)))
+    ws.on('pong', () => this.#control(() => {}))
     ws.on('close', () => this.#closed())
     // ws closes by itself after it, with the code that says what the client did wrong.
     ws.on('error', (error) => setup.logger.debug({ err: error }, 'a WebSocket failed'))
     socket.on('drain', () => this.#drained())
+    this.#countEarly()
     if (ws.protocol === '') this.close(CloseCode.SubprotocolNotAcceptable, 'Subprotocol not acceptable')
   }
 
@@ -140,16 +165,74 @@ export class GraphQLSocket implements OpenStream {
     if (this.#ws.readyState !== OPEN) return
     this.#silent = 0
     // Whoever does not read the answers does not get to ask on.
-    if (this.#held || this.#socket.writableNeedDrain) {
-      ;(this.#held ??= []).push({ data, isBinary })
-      this.#ws.pause()
+    if (this.#held || this.#socket.writableNeedDrain || this.#isTooFast()) {
+      this.#hold(data, isBinary)
       return
     }
+    this.#count((data as Buffer).length)
     try {
       this.#take(data, isBinary)
     } catch (error) {
       // Nothing of the client's: a bug, which is not to end the process.
       this.close(CloseCode.InternalServerError, internal(error, this.#setup.logger).message)
+    }
+  }
+
+  #hold(data: RawData, isBinary: boolean): void {
+    const held = (this.#held ??= [])
+    held.push({ data, isBinary })
+    this.#ws.pause()
+    if (held.length > MAX_HELD) {
+      this.close(POLICY_VIOLATION, 'Too many messages at once')
+      this.#ws.pause()
+    }
+  }
+
+  /** A ping or a pong of the WebSocket itself. */
+  #control(answer: () => void): void {
+    this.#silent = 0
+    if (this.#ws.readyState !== OPEN) return
+    if (this.#isTooFast()) this.#ws.pause()
+    else {
+      this.#count(0)
+      answer()
+    }
+  }
+
+  /** Whether it, or its user, has sent enough for now; then it is read on when the second is over. */
+  #isTooFast(): boolean {
+    const { clock } = this.#setup
+    const now = clock.now()
+    const wait = Math.max(this.#pace.wait(now), this.#presence?.pace?.wait(now) ?? 0)
+    if (wait === 0) return false
+    this.#cancelSlow ??= clock.after(wait, () => {
+      this.#cancelSlow = undefined
+      this.#readOn()
+    })
+    return true
+  }
+
+  #count(bytes: number): void {
+    this.#pace.count(bytes)
+    this.#presence?.pace?.count(bytes)
+  }
+
+  /** Closes a socket that sends much before it is known whose it is, also in one message without an end. */
+  #countEarly(): void {
+    const socket = this.#socket
+    let bytes = 0
+    const count = (chunk: Buffer) => {
+      bytes += chunk.length
+      if (bytes <= EARLY_BYTES) return
+      this.close(MESSAGE_TOO_BIG, `At most ${EARLY_BYTES} bytes before connection_ack`)
+      // It is not even heard out: ws drops it when its time to answer is over.
+      this.#ws.pause()
+    }
+    // Before ws takes it.
+    socket.prependListener('data', count)
+    this.#countNoMore = () => {
+      socket.off('data', count)
+      this.#countNoMore = undefined
     }
   }
 
@@ -169,7 +252,8 @@ export class GraphQLSocket implements OpenStream {
         return
       case MessageType.Ping: {
         const { payload } = message
-        this.write(textFrame(JSON.stringify({ type: MessageType.Pong, ...(payload && { payload }) })))
+        if (payload?.['type'] === REAUTHENTICATE) void this.#renew(payload['authorization'])
+        else this.#pong(payload)
         return
       }
       case MessageType.Pong:
@@ -189,43 +273,90 @@ export class GraphQLSocket implements OpenStream {
   }
 
   #initialise(connectionParams: Record<string, unknown> | null | undefined): void {
-    const headers = this.#headers
-    if (!headers) {
+    const credentials = this.#credentials
+    if (!credentials) {
       this.close(CloseCode.TooManyInitialisationRequests, 'Too many initialisation requests')
       return
     }
-    this.#headers = undefined
-    const credentials: Credentials = {
-      headers,
-      remoteAddress: this.#socket.remoteAddress,
-      ...(connectionParams && { connectionParams }),
-    }
-    const acknowledge = (viewer: Viewer) => {
-      if (this.#ws.readyState !== OPEN) return
-      this.#cancelInit?.()
-      this.#viewer = viewer
-      this.write(ACKNOWLEDGED)
-    }
+    this.#credentials = undefined
     try {
-      const viewer = this.#setup.access.authenticate(credentials)
-      if ('then' in viewer) viewer.then(acknowledge, (error: unknown) => this.#reject(error))
-      else acknowledge(viewer)
+      const viewer = this.#setup.access.authenticate({
+        ...credentials,
+        ...(connectionParams && { connectionParams }),
+      })
+      if ('then' in viewer) {
+        viewer.then((viewer) => this.#acknowledge(viewer)).catch((error: unknown) => this.#reject(error))
+      } else this.#acknowledge(viewer)
     } catch (error) {
       this.#reject(error)
     }
   }
 
+  /** Throws LIMIT_EXCEEDED. */
+  #acknowledge(viewer: Viewer): void {
+    if (this.#ws.readyState !== OPEN) return
+    this.#presence = new Presence(viewer, this.#setup, ({ message }) =>
+      this.close(CloseCode.Unauthorized, closeReason(message)),
+    )
+    this.#cancelInit?.()
+    this.#countNoMore?.()
+    const payload = { viewer: viewer.user.name, expiresAt: timeOf(viewer) }
+    this.write(textFrame(JSON.stringify({ type: MessageType.ConnectionAck, payload })))
+  }
+
   #reject(error: unknown): void {
-    const code = error instanceof GraphQLError ? error.extensions['code'] : undefined
-    const { message } = code === undefined ? internal(error, this.#setup.logger) : (error as GraphQLError)
-    if (code === 'UNAUTHENTICATED') this.close(CloseCode.Unauthorized, closeReason(message))
-    else if (code === 'FORBIDDEN') this.close(CloseCode.Forbidden, closeReason(message))
-    else this.close(CloseCode.InternalServerError, closeReason(message))
+    const { message, extensions } = this.#tellable(error)
+    const { close = CloseCode.InternalServerError } = REFUSALS[String(extensions['code'])] ?? {}
+    this.close(close, closeReason(message))
+  }
+
+  #tellable(error: unknown): GraphQLError {
+    const isForClients = error instanceof GraphQLError && error.extensions['code'] !== undefined
+    return isForClients ? error : internal(error, this.#setup.logger)
+  }
+
+  /** Never rejects. */
+  async #renew(authorization: unknown): Promise<void> {
+    const presence = this.#presence
+    if (!presence) {
+      this.close(CloseCode.Unauthorized, 'Unauthorized')
+      return
+    }
+    const fail = (message: string) => this.#pong({ type: 'reauthenticationFailed', message })
+    if (typeof authorization !== 'string' || authorization === '' || authorization.length > EARLY_BYTES) {
+      fail('Send the new token: {"type": "reauthenticate", "authorization": "Bearer …"}.')
+      return
+    }
+    if (this.#isRenewing) {
+      fail('The credentials that were sent before are still being looked at: await the answer.')
+      return
+    }
+    this.#isRenewing = true
+    try {
+      const viewer = await this.#setup.access.authenticate({
+        headers: {},
+        rawHeaders: [],
+        remoteAddress: this.#socket.remoteAddress,
+        connectionParams: { authorization },
+      })
+      // It may have ended meanwhile.
+      if (this.#presence !== presence) return
+      if (presence.renew(viewer)) this.#pong({ type: 'reauthenticated', expiresAt: timeOf(viewer) })
+      else this.close(CloseCode.Forbidden, 'These credentials are those of another user: connect anew')
+    } catch (error) {
+      if (this.#presence === presence) fail(this.#tellable(error).message)
+    } finally {
+      this.#isRenewing = false
+    }
+  }
+
+  #pong(payload: Record<string, unknown> | null | undefined): void {
+    this.write(textFrame(JSON.stringify({ type: MessageType.Pong, ...(payload && { payload }) })))
   }
 
   #subscribe({ id, payload }: SubscribeMessage): void {
-    const viewer = this.#viewer
-    if (!viewer) {
+    const presence = this.#presence
+    if (!presence) {
       this.close(CloseCode.Unauthorized, 'Unauthorized')
       return
     }
@@ -256,16 +387,22 @@ export class GraphQLSocket implements OpenStream {
       return
     }
     this.#operations.set(id, outlet)
-    outlet.operation = new Operation(this.#setup, new Exchange(viewer, access), outlet)
+    outlet.operation = new Operation(this.#setup, new Exchange(presence.viewer, access), outlet)
     outlet.operation.start(request)
+  }
+
+  /** Takes what was held, as far as may be. */
+  #readOn(): void {
+    if (this.#cancelSlow || this.#socket.writableNeedDrain) return
+    const held = this.#held ?? []
+    this.#held = undefined
+    for (const { data, isBinary } of held) this.#message(data, isBinary)
+    if (!this.#held && !this.#cancelSlow && this.#ws.isPaused) this.#ws.resume()
   }
 
   /** The client has read what it was sent. Which operation came last the last time comes first. */
   #drained(): void {
-    const held = this.#held ?? []
-    this.#held = undefined
-    for (const { data, isBinary } of held) this.#message(data, isBinary)
-    if (!this.#held && this.#ws.isPaused) this.#ws.resume()
+    this.#readOn()
     const outlets = [...this.#operations.values()]
     for (const outlet of outlets) {
       if (!this.ready) return
@@ -283,10 +420,20 @@ export class GraphQLSocket implements OpenStream {
 
   #stop(): void {
     this.#cancelInit?.()
-    this.#headers = undefined
-    this.#viewer = undefined
+    this.#cancelSlow?.()
+    this.#countNoMore?.()
+    this.#credentials = undefined
+    this.#presence?.leave()
+    this.#presence = undefined
     this.#held = undefined
-    for (const outlet of this.#operations.values()) outlet.stop()
+    for (const outlet of this.#operations.values()) {
+      try {
+        outlet.stop()
+      } catch (error) {
+        // The others are stopped nevertheless.
+        internal(error, this.#setup.logger)
+      }
+    }
     this.#operations.clear()
   }
 }
@@ -338,7 +485,12 @@ class SocketOutlet implements Outlet {
   }
 }
 
-const ACKNOWLEDGED = textFrame(JSON.stringify({ type: MessageType.ConnectionAck }))
+/** The type of a ping's payload that asks for more than a pong. */
+const REAUTHENTICATE = 'reauthenticate'
+
+function timeOf({ expiresAt }: Viewer): string | null {
+  return expiresAt === null ? null : new Date(expiresAt).toISOString()
+}
 
 /** A close frame has room for 123 bytes. */
 function closeReason(text: string): string {

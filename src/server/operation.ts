@@ -4,7 +4,7 @@
  * stream is pulled as fast as the client reads.
  *
  * Invariant: after `stop`, and after its last word, nothing is written to its outlet, and nothing that it
- * began goes on: no membership, no iterator, no live read.
+ * began goes on: no membership, no iterator, no live read, no place among those of its user.
  *
  * Deliberately knows nothing of how an outlet writes.
  */
@@ -15,6 +15,7 @@ import { internal, RequestAborted, tellable } from './answer-errors.ts'
 import { Exchange, type Access, type Waiting } from './exchange.ts'
 import type { Answer, Executor } from './execution.ts'
 import type { Logger } from './logger.ts'
+import type { Place, Quotas } from './quotas.ts'
 import type { GraphQLRequest } from './request.ts'
 import type { Subscription } from './subscription.ts'
 
@@ -33,6 +34,7 @@ export interface OperationSetup {
   readonly access: Access
   readonly waiting: Waiting
   readonly logger: Logger
+  readonly quotas: Quotas
 }
 
 export class Operation {
@@ -42,6 +44,8 @@ export class Operation {
   #stopped = false
   #membership: Membership | undefined
   #iterator: AsyncIterator<unknown> | undefined
+  /** Of a subscription, until it ends. */
+  #place: Place | undefined
   /** Ends the wait for the client to read. */
   #wake: (() => void) | undefined
   /** Of the event that is being rendered, where that reads live. */
@@ -55,19 +59,29 @@ export class Operation {
 
   /** Called once. Never throws: what goes wrong is said to the outlet. */
   start(request: GraphQLRequest): void {
-    const { executor, waiting } = this.#setup
+    const { executor, waiting, quotas } = this.#setup
+    let place: Place | undefined
     try {
-      if (executor.operationType(request) === OperationTypeNode.SUBSCRIPTION) {
+      const type = executor.operationType(request)
+      if (type === OperationTypeNode.SUBSCRIPTION) {
+        this.#place = quotas.take(this.#exchange.viewer, 'subscriptionsPerUser')
         const subscription = executor.subscribe(request, this.#exchange)
         if (subscription instanceof Promise) this.#await(subscription, (it) => this.#follow(it))
         else this.#follow(subscription)
         return
       }
+      this.#exchange.pin()
+      // What has begun to change something is not to be refused any more.
+      if (type === OperationTypeNode.MUTATION) place = waiting.place(this.#exchange)
       const answer = executor.answer(request, this.#exchange)
       if (answer instanceof Promise) {
-        this.#await(waiting.until(answer, this.#exchange), (answer) => this.#answer(answer))
-      } else this.#answer(answer)
+        this.#await(waiting.until(answer, this.#exchange, undefined, place), (answer) => this.#answer(answer))
+      } else {
+        place?.free()
+        this.#answer(answer)
+      }
     } catch (error) {
+      place?.free()
       this.#fail(error)
     }
   }
@@ -76,6 +90,8 @@ export class Operation {
   stop(): void {
     if (this.#stopped) return
     this.#stopped = true
+    this.#place?.free()
+    this.#place = undefined
     this.#membership?.leave()
     this.#membership = undefined
     const gone = new RequestAborted('CLIENT_CLOSED', 'The client has gone.')
@@ -142,7 +158,7 @@ export class Operation {
       if (done) break
       this.#event = new Exchange(this.#exchange.viewer, access)
       const rendered = render(value, this.#event.context())
-      const json = typeof rendered === 'string' ? rendered : await waiting.until(rendered, this.#event)
+      const json = typeof rendered === 'string' ? rendered : await waiting.within(rendered, this.#event)
       this.#event = undefined
       if (this.#stopped) return
       this.#outlet.next(json)
@@ -165,8 +181,11 @@ export class Operation {
 
   /** Says the last word; what was begun ends with it. */
   #end(lastWord: () => void): void {
-    lastWord()
-    this.stop()
+    try {
+      lastWord()
+    } finally {
+      this.stop()
+    }
   }
 }
 

@@ -11,17 +11,20 @@ import type { AddressInfo } from 'node:net'
 import { isIPv6 } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { everything, type Policy } from '../access/policy.ts'
+import type { Viewer } from '../access/viewer.ts'
 import { systemClock, type Clock } from '../fleet/clock.ts'
 import type { Fleet } from '../fleet/fleet.ts'
 import type { GraphQLSchema } from 'graphql'
 import { EventStreamEndpoint } from './event-stream-endpoint.ts'
 import { Executor, failed, type ExecutorOptions } from './execution.ts'
-import { Waiting, type Access } from './exchange.ts'
+import { inTime, Waiting, type Access } from './exchange.ts'
 import { exampleOperations, graphiqlOptions } from './graphiql.ts'
 import { GraphQLEndpoint, isJson, negotiate } from './graphql-endpoint.ts'
 import { readiness } from './health.ts'
 import type { Logger } from './logger.ts'
 import { OpenStreams } from './open-streams.ts'
+import { Origins } from './origins.ts'
+import { Quotas, type Load } from './quotas.ts'
 import { refuseUpgrade, WebSocketEndpoint } from './websocket-endpoint.ts'
 import { yogaEndpoint } from './yoga-endpoint.ts'
 
@@ -41,6 +44,8 @@ interface ServerOptions {
   readonly answerBytes?: number
   /** WebSockets and event streams count. Default 10,000. */
   readonly maxConnections?: number
+  /** Pages of these may connect too; their own URLs, of which only the origin counts. Default none. */
+  readonly allowedOrigins?: readonly string[]
   readonly live?: LiveOptions
 }
 
@@ -50,7 +55,10 @@ export interface LiveOptions {
   readonly socketBytes?: number
   /** Operations on one WebSocket at a time; one more is refused, the others go on. Default 100. */
   readonly subscriptionsPerSocket?: number
-  /** Until a WebSocket has to have sent `connection_init` and been recognised. Default 10,000. */
+  /**
+   * Until a WebSocket has to have sent `connection_init` and been recognised; any other request has as long
+   * to be recognised. Default 10,000.
+   */
   readonly initTimeoutMs?: number
   /** Between pings; a client that leaves two without an answer is dropped. Default 12,000. */
   readonly keepAliveMs?: number
@@ -77,6 +85,8 @@ export interface RunningServer {
   readonly url: string
   /** For other protocols on the same port. */
   readonly http: Server
+  /** What is open now. */
+  readonly load: Load
   /**
    * Says that it is not ready, keeps serving for `announceMs` (default 0) so that load balancers notice,
    * then takes no more connections, asks WebSockets and event streams to go elsewhere, lets the requests in
@@ -108,28 +118,34 @@ export async function startServer(setup: ServerSetup): Promise<RunningServer> {
   const { host = '127.0.0.1', port = 4000, graphiql = true } = options
   if (setup.policy === everything && !options.allowOpenAccess && !isLoopback(host)) throw new OpenAccess(host)
 
+  const rightsKey = (viewer: Viewer) => setup.policy.rightsKey(viewer)
   const executor = new Executor({
     schema: setup.schema,
     logger,
     introspection: options.introspection ?? graphiql,
     ...(options.limits && { limits: options.limits }),
     ...(options.answerBytes !== undefined && { answerBytes: options.answerBytes }),
-    rightsKey: (viewer) => setup.policy.rightsKey(viewer),
+    rightsKey,
   })
   let draining = false
-  const waiting = new Waiting(clock, executor.limits.timeoutMs)
-  const endpoint = { executor, access: setup.access, waiting, logger, draining: () => draining }
+  const quotas = new Quotas(executor.limits)
+  const waiting = new Waiting(clock, executor.limits.timeoutMs, quotas)
+  const { socketBytes = 64 * 1024, keepAliveMs = 12_000, initTimeoutMs = 10_000 } = options.live ?? {}
+  const access = inTime(setup.access, clock, initTimeoutMs)
+  const endpoint = { executor, access, waiting, logger, draining: () => draining }
   const graphql = new GraphQLEndpoint(endpoint)
-  const { socketBytes = 64 * 1024, keepAliveMs = 12_000 } = options.live ?? {}
   const streams = new OpenStreams(clock, keepAliveMs)
-  const eventStreams = new EventStreamEndpoint({ ...endpoint, streams, json: graphql })
-  const webSockets = new WebSocketEndpoint({
-    ...endpoint,
-    streams,
-    clock,
-    initTimeoutMs: options.live?.initTimeoutMs ?? 10_000,
-    maxOperations: options.live?.subscriptionsPerSocket ?? 100,
-  })
+  const open = { ...endpoint, streams, quotas, rightsKey }
+  const eventStreams = new EventStreamEndpoint({ ...open, json: graphql })
+  const webSockets = new WebSocketEndpoint(
+    {
+      ...open,
+      clock,
+      initTimeoutMs,
+      maxOperations: options.live?.subscriptionsPerSocket ?? 100,
+    },
+    new Origins(options.allowedOrigins),
+  )
   const yoga = yogaEndpoint({
     ...endpoint,
     path: PATH,
@@ -259,7 +275,14 @@ export async function startServer(setup: ServerSetup): Promise<RunningServer> {
     return closed
   }
   setup.signal?.addEventListener('abort', () => void close({ graceMs: 0 }), { once: true })
-  return { url, http, close }
+  return {
+    url,
+    http,
+    get load() {
+      return quotas.load
+    },
+    close,
+  }
 }
 
 /** Of a Host header, without its port. */

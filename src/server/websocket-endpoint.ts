@@ -1,9 +1,6 @@
 /**
  * WebSockets at the GraphQL path: which requests may become one, and with what bounds. What is said over
  * them is `graphql-socket.ts`.
- *
- * A browser lets any page connect to any server, and sends its cookies along: only pages of our own
- * origin may. Other programs send no origin.
  */
 import { STATUS_CODES, type IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
@@ -11,6 +8,7 @@ import type { Duplex } from 'node:stream'
 import { GRAPHQL_TRANSPORT_WS_PROTOCOL } from 'graphql-ws'
 import { WebSocketServer } from 'ws'
 import { GraphQLSocket, type SocketSetup } from './graphql-socket.ts'
+import type { Origins } from './origins.ts'
 
 /** For the client to answer a close frame. */
 const CLOSE_TIMEOUT_MS = 3_000
@@ -23,6 +21,8 @@ const OPTIONS = {
   maxFragments: 64,
   maxBufferedChunks: 1_024,
   closeTimeout: CLOSE_TIMEOUT_MS,
+  // The socket answers: at the pace of what it takes, and only to those who read.
+  autoPong: false,
   // Without it the client is told why by a close code, as the protocol has it.
   handleProtocols: (offered: ReadonlySet<string>) =>
     offered.has(GRAPHQL_TRANSPORT_WS_PROTOCOL) ? GRAPHQL_TRANSPORT_WS_PROTOCOL : false,
@@ -30,24 +30,29 @@ const OPTIONS = {
 
 export class WebSocketEndpoint {
   readonly #setup: SocketSetup
+  readonly #origins: Origins
   readonly #server: WebSocketServer
 
-  constructor(setup: SocketSetup) {
+  constructor(setup: SocketSetup, origins: Origins) {
     this.#setup = setup
+    this.#origins = origins
     // What may be asked by POST may be asked here: the cursor of a large fleet has some 100 KB.
     this.#server = new WebSocketServer({ ...OPTIONS, maxPayload: setup.executor.limits.bodyBytes })
   }
 
   /** A request to become a WebSocket, at the GraphQL path and under a name of ours. */
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    const { headers } = request
     if (this.#setup.streams.draining) refuseUpgrade(socket, 503, 'The server is shutting down.')
-    else if (!isOwnOrigin(headers.origin, headers.host)) {
-      refuseUpgrade(socket, 403, 'Connect from a page of this server, or from no page at all.')
+    else if (!this.#origins.admits(request)) {
+      refuseUpgrade(
+        socket,
+        403,
+        'Connect from a page of this server, of an origin that it allows, or from no page at all.',
+      )
     } else {
       this.#server.handleUpgrade(request, socket, head, (ws) => {
         // Bytes pass through it by the thousand; nobody else writes to it.
-        GraphQLSocket.open(this.#setup, ws, socket as Socket, headers)
+        GraphQLSocket.open(this.#setup, ws, socket as Socket, request)
       })
     }
   }
@@ -61,17 +66,4 @@ export function refuseUpgrade(socket: Duplex, status: number, message: string): 
   socket.end(
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nconnection: close\r\ncontent-type: application/json; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
   )
-}
-
-/** Whether a page of this origin was served under the name that it now connects to. */
-function isOwnOrigin(origin: string | undefined, host: string | undefined): boolean {
-  if (origin === undefined) return true
-  if (host === undefined || !URL.canParse(origin)) return false
-  const url = new URL(origin)
-  // A host of the default port may be written with it.
-  return url.host === host.toLowerCase() || `${url.hostname}:${defaultPort(url)}` === host.toLowerCase()
-}
-
-function defaultPort({ protocol, port }: URL): string {
-  return port || (protocol === 'https:' ? '443' : '80')
 }

@@ -54,6 +54,9 @@ export async function zooServer(
   })
   return {
     ...server,
+    get load() {
+      return server.load
+    },
     log: logger.lines,
     access,
     hub,

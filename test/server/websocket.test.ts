@@ -418,10 +418,9 @@ describe('a socket is closed with', () => {
     ['nesting without end', '['.repeat(60_000)],
     ['binary', Buffer.from('{"type":"ping"}')],
   ])('4400 for a message with %s', async (_name, message) => {
-    const { code, reason } = await closing((client) => {
-      init(client)
-      client.send(message)
-    })
+    const client = await connected(await start())
+    client.send(message)
+    const { code, reason } = await client.closed
     expect([code, reason]).toEqual([4400, expect.stringMatching(/^Invalid message: ./)])
   })
 
@@ -511,10 +510,9 @@ describe('a socket is closed with', () => {
   })
 
   test('1009 for a message over the limit', async () => {
-    const long = (client: RawClient) =>
-      client.send(JSON.stringify({ type: 'ping', payload: { x: 'x'.repeat(70_000) } }))
-    const { code } = await closing(long, { options: { limits: { bodyBytes: 64 * 1024 } } })
-    expect(code).toBe(1009)
+    const client = await connected(await start({ options: { limits: { bodyBytes: 64 * 1024 } } }))
+    client.send({ type: 'ping', payload: { x: 'x'.repeat(70_000) } })
+    expect((await client.closed).code).toBe(1009)
   })
 })
 
@@ -576,7 +574,10 @@ describe('who may connect', () => {
 describe('sharing', () => {
   test('goes by document, variables and rights, not by where one begins', async () => {
     const server = await start()
-    const [ann, ben] = [await connected(server, { token: 'ann' }), await connected(server, { token: 'ben' })]
+    const [ann, ben] = [
+      await connected(server, { token: 'ann' }),
+      await connected(server, { token: 'ben/ops' }),
+    ]
     const query = `subscription ($after: String, $snapshot: Boolean = true, $filter: Filter) {
       animalChanges(after: $after, snapshot: $snapshot, filter: $filter) { type }
     }`
@@ -587,9 +588,10 @@ describe('sharing', () => {
     await ann.settled()
     ben.subscribe('1', query)
     await ben.settled()
-    const [a, b, c, d, e] = server.hub.joins.map(({ key }) => key)
+    const [a, b, c, d, e] = server.hub.joins.map(({ key, eyes }) => `${key} ${eyes.key}`)
     expect([b, c]).toEqual([a, a])
     expect(new Set([a, d, e]).size).toBe(3)
+    expect(server.hub.joins[4]!.key).toBe(server.hub.joins[0]!.key)
     expect(server.hub.joins.map(({ start }) => start).slice(0, 3)).toEqual([
       { snapshot: true },
       { snapshot: true, after: 'c1' },
