@@ -1,7 +1,8 @@
 /**
  * RBAC over the cluster's own Role and Binding objects, as the API server's authorizer evaluates them
- * (Kubernetes documentation, "Using RBAC Authorization"), and the roles and bindings that every cluster
- * starts with. Additive rules only; `system:masters` may do everything.
+ * (Kubernetes documentation, "Using RBAC Authorization"; `plugin/pkg/auth/authorizer/rbac`), and the roles
+ * and bindings that every cluster starts with. Additive rules only; `system:masters` may do everything.
+ * Of an aggregated role it reads `rules`, which a controller fills (`controllers/cluster-role-aggregation.ts`).
  */
 import { asArray, asObject, asString, at } from './json.ts'
 import type { KubeObject, KubeObjectInput, ResourceKey } from './registry.ts'
@@ -47,92 +48,82 @@ const keys = {
   clusterRoleBindings: { group, resource: 'clusterrolebindings' },
 } as const satisfies Record<string, ResourceKey>
 
+interface Binding {
+  readonly binding: KubeObject
+  /** As the reason names it: `ClusterRoleBinding "a"`, `RoleBinding "b/shop"`. */
+  readonly place: string
+  readonly subject: string
+  /** `undefined`: its role does not exist. */
+  readonly rules: readonly Rule[] | undefined
+}
+
 export class Authorizer {
   readonly #storage: Storage
   readonly #rules = new WeakMap<KubeObject, readonly Rule[]>()
-  /** Aggregated cluster roles, until any cluster role changes. */
-  #aggregated = new Map<string, readonly Rule[]>()
 
   constructor(storage: Storage) {
     this.#storage = storage
-    storage.onCommit(({ key }) => {
-      if (key.resource === 'clusterroles') this.#aggregated = new Map()
-    })
   }
 
   authorize(user: UserInfo, attributes: Attributes): Decision {
     if (user.groups.includes('system:masters')) return { allowed: true, reason: '' }
-    for (const { binding, rules, scope } of this.#bindingsOf(user, attributes.namespace ?? '')) {
-      if (!rules.some((rule) => permits(rule, attributes))) continue
-      const { name } = binding.metadata
-      const at = scope === '' ? `ClusterRoleBinding "${name}"` : `RoleBinding "${name}/${scope}"`
-      const role = asObject(binding['roleRef'])
-      const to = `${asString(role['kind'])} "${asString(role['name'])}"`
-      return { allowed: true, reason: `RBAC: allowed by ${at} of ${to} to ${matchedSubject(binding, user)}` }
+    const missing: string[] = []
+    for (const { binding, place, subject, rules } of this.#bindingsOf(user, attributes.namespace ?? '')) {
+      const { kind, name } = roleRefOf(binding)
+      if (rules === undefined) missing.push(`${kind.toLowerCase()}.${group} "${name}" not found`)
+      else if (rules.some((rule) => permits(rule, attributes))) {
+        return { allowed: true, reason: `RBAC: allowed by ${place} of ${kind} "${name}" to ${subject}` }
+      }
     }
-    return { allowed: false, reason: '' }
+    if (missing.length === 0) return { allowed: false, reason: '' }
+    const [only, ...others] = Array.from(new Set(missing))
+    return {
+      allowed: false,
+      reason: `RBAC: ${others.length === 0 ? only : `[${[only, ...others].join(', ')}]`}`,
+    }
   }
 
   /** Every rule that holds for the user in a namespace, cluster-wide ones included. */
   rules(user: UserInfo, namespace: string): readonly Rule[] {
     if (user.groups.includes('system:masters')) return [everything, everyPath]
-    return this.#bindingsOf(user, namespace).flatMap(({ rules }) => rules)
+    return Array.from(this.#bindingsOf(user, namespace)).flatMap(({ rules = [] }) => rules)
   }
 
-  #bindingsOf(
-    user: UserInfo,
-    namespace: string,
-  ): readonly { binding: KubeObject; rules: readonly Rule[]; scope: string }[] {
-    const found = this.#storage
-      .list(keys.clusterRoleBindings)
-      .filter((binding) => matchedSubject(binding, user) !== undefined)
-      .map((binding) => ({ binding, rules: this.#roleRules(binding, ''), scope: '' }))
-    if (namespace === '') return found
-    const local = this.#storage
-      .list(keys.roleBindings, namespace)
-      .filter((binding) => matchedSubject(binding, user) !== undefined)
-      .map((binding) => ({ binding, rules: this.#roleRules(binding, namespace), scope: namespace }))
-    return [...found, ...local]
+  /** Of these the user is a subject: those of the whole cluster first, then those of the namespace. */
+  *#bindingsOf(user: UserInfo, namespace: string): Iterable<Binding> {
+    for (const binding of this.#storage.list(keys.clusterRoleBindings)) {
+      const subject = matchedSubject(binding, user, '')
+      if (subject === undefined) continue
+      const place = `ClusterRoleBinding "${binding.metadata.name}"`
+      yield { binding, place, subject, rules: this.#roleRules(binding, '') }
+    }
+    if (namespace === '') return
+    for (const binding of this.#storage.list(keys.roleBindings, namespace)) {
+      const subject = matchedSubject(binding, user, namespace)
+      if (subject === undefined) continue
+      const place = `RoleBinding "${binding.metadata.name}/${namespace}"`
+      yield { binding, place, subject, rules: this.#roleRules(binding, namespace) }
+    }
   }
 
-  #roleRules(binding: KubeObject, namespace: string): readonly Rule[] {
-    const name = asString(at(binding, 'roleRef', 'name'))
-    const isRole = at(binding, 'roleRef', 'kind') === 'Role'
-    const role = isRole
-      ? this.#storage.get(keys.roles, namespace, name)
-      : this.#storage.get(keys.clusterRoles, '', name)
-    return role === undefined ? [] : this.#rulesOf(role)
-  }
-
-  #rulesOf(role: KubeObject): readonly Rule[] {
-    const selectors = asArray(at(role, 'aggregationRule', 'clusterRoleSelectors'))
-    if (selectors.length > 0) return this.#aggregatedRules(role, selectors)
+  #roleRules(binding: KubeObject, namespace: string): readonly Rule[] | undefined {
+    const { kind, name } = roleRefOf(binding)
+    const role =
+      kind === 'Role'
+        ? this.#storage.get(keys.roles, namespace, name)
+        : kind === 'ClusterRole'
+          ? this.#storage.get(keys.clusterRoles, '', name)
+          : undefined
+    if (role === undefined) return undefined
     let rules = this.#rules.get(role)
     if (rules === undefined) this.#rules.set(role, (rules = asArray(role['rules']).map(ruleOf)))
     return rules
   }
+}
 
-  #aggregatedRules(role: KubeObject, selectors: readonly unknown[]): readonly Rule[] {
-    const { name } = role.metadata
-    let rules = this.#aggregated.get(name)
-    if (rules === undefined) {
-      const parts = this.#storage.list(keys.clusterRoles).filter((other) => {
-        return (
-          other !== role &&
-          selectors.some((selector) =>
-            Object.entries(asObject(at(selector, 'matchLabels'))).every(
-              ([key, value]) => other.metadata.labels?.[key] === value,
-            ),
-          )
-        )
-      })
-      // A role that aggregates another aggregating one (admin of edit) is followed; cycles end at the map.
-      this.#aggregated.set(name, [])
-      rules = [...asArray(role['rules']).map(ruleOf), ...parts.flatMap((part) => this.#rulesOf(part))]
-      this.#aggregated.set(name, rules)
-    }
-    return rules
-  }
+function roleRefOf(binding: KubeObject): { readonly kind: string; readonly name: string } {
+  const reference = asObject(binding['roleRef'])
+  return { kind: asString(reference['kind']), name: asString(reference['name']) }
 }
 
 const everything: Rule = {
@@ -166,7 +157,7 @@ function permits(rule: Rule, attributes: Attributes): boolean {
   const { path } = attributes
   if (path !== undefined) {
     return rule.nonResourceURLs.some(
-      (url) => url === '*' || url === path || (url.endsWith('*') && path.startsWith(url.slice(0, -1))),
+      (url) => url === path || (url.endsWith('*') && path.startsWith(url.replace(/\*+$/, ''))),
     )
   }
   if (!rule.apiGroups.includes('*') && !rule.apiGroups.includes(attributes.group ?? '')) return false
@@ -180,17 +171,17 @@ function permits(rule: Rule, attributes: Attributes): boolean {
   return rule.resourceNames.length === 0 || rule.resourceNames.includes(attributes.name ?? '')
 }
 
-/** How the binding names the user: `User "a"`, `Group "b"`; undefined if it does not. */
-function matchedSubject(binding: KubeObject, user: UserInfo): string | undefined {
+/** How a binding of this namespace names the user: `User "a"`, `Group "b"`; undefined if it does not. */
+function matchedSubject(binding: KubeObject, user: UserInfo, namespace: string): string | undefined {
   for (const subject of asArray(binding['subjects'])) {
     const kind = at(subject, 'kind')
     const name = asString(at(subject, 'name'))
-    if (kind === 'User' && (name === user.username || name === '*')) return `User "${name}"`
+    if (kind === 'User' && name === user.username) return `User "${name}"`
     if (kind === 'Group' && user.groups.includes(name)) return `Group "${name}"`
     if (kind === 'ServiceAccount') {
-      const namespace = asString(at(subject, 'namespace')) || (binding.metadata.namespace ?? '')
-      if (user.username === `system:serviceaccount:${namespace}:${name}`)
-        return `ServiceAccount "${name}/${namespace}"`
+      const own = asString(at(subject, 'namespace')) || namespace
+      if (own !== '' && user.username === `system:serviceaccount:${own}:${name}`)
+        return `ServiceAccount "${name}/${own}"`
     }
   }
   return undefined
@@ -385,12 +376,22 @@ function aggregateLabel(name: string): string {
   return `rbac.authorization.k8s.io/aggregate-to-${name}`
 }
 
-/** The roles and bindings of a new cluster. */
+/** What a bootstrap role allows: of an aggregated one the rules of its parts, by their names. */
+function rulesOf({ rules, aggregates }: BootstrapRole): readonly RuleInput[] {
+  if (aggregates === undefined) return rules
+  return bootstrapRoles
+    .filter(({ partOf }) => partOf === aggregates)
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
+    .flatMap(rulesOf)
+}
+
+/** The roles and bindings of a cluster whose controllers have run. */
 export function bootstrapPolicy(): readonly {
   readonly key: ResourceKey
   readonly object: KubeObjectInput
 }[] {
-  return bootstrapRoles.flatMap(({ name, rules, partOf, aggregates, bindTo }) => {
+  return bootstrapRoles.flatMap((each) => {
+    const { name, partOf, aggregates, bindTo } = each
     const role: KubeObjectInput = {
       apiVersion: `${group}/v1`,
       kind: 'ClusterRole',
@@ -399,7 +400,7 @@ export function bootstrapPolicy(): readonly {
         labels: { ...defaultLabels, ...(partOf === undefined ? {} : { [aggregateLabel(partOf)]: 'true' }) },
         annotations: defaultAnnotations,
       },
-      rules,
+      rules: rulesOf(each),
       ...(aggregates === undefined
         ? {}
         : {

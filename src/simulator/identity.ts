@@ -8,8 +8,13 @@ import type { KubeObject } from './registry.ts'
 import { StatusError, unauthorized } from './status-error.ts'
 import type { Storage } from './storage.ts'
 
+/** Whom a token is for that does not say: the API server itself. */
+export const apiAudience = 'https://kubernetes.default.svc.cluster.local'
+
 interface Issued {
   readonly user: UserInfo
+  /** Whom it is for. */
+  readonly audiences: readonly string[]
   /** Epoch milliseconds; undefined for tokens that do not end. */
   readonly expires: number | undefined
   /** The service account must still be the same one. */
@@ -37,7 +42,12 @@ export class Identities {
     const groups = user.groups.includes('system:authenticated')
       ? user.groups
       : [...user.groups, 'system:authenticated']
-    this.#tokens.set(token, { user: { ...user, groups }, expires: undefined, account: undefined })
+    this.#tokens.set(token, {
+      user: { ...user, groups },
+      audiences: [apiAudience],
+      expires: undefined,
+      account: undefined,
+    })
   }
 
   revoke(token: string): void {
@@ -58,7 +68,7 @@ export class Identities {
       aud: audiences,
       exp: Math.floor(expires / 1000),
       iat: Math.floor(now / 1000),
-      iss: 'https://kubernetes.default.svc.cluster.local',
+      iss: apiAudience,
       jti: String(++this.#serial),
       'kubernetes.io': { namespace, serviceaccount: { name, uid } },
       nbf: Math.floor(now / 1000),
@@ -68,14 +78,21 @@ export class Identities {
     const token = `${body}.${createHmac('sha256', this.#issuerKey).update(body).digest('base64url')}`
     this.#tokens.set(token, {
       user: serviceAccountUser(namespace, name, uid),
+      audiences,
       expires,
       account: { namespace, name, uid },
     })
     return { token, expires }
   }
 
-  /** The user of a token; undefined for one that is unknown, has ended, or whose account is gone. */
-  ofToken(token: string): UserInfo | undefined {
+  /**
+   * The user of a token, and which of the audiences it is for; undefined for one that is unknown, for none of
+   * them, has ended, or whose account is gone.
+   */
+  ofToken(
+    token: string,
+    audiences: readonly string[] = [apiAudience],
+  ): { readonly user: UserInfo; readonly audiences: readonly string[] } | undefined {
     const issued = this.#tokens.get(token)
     if (issued === undefined) return undefined
     if (issued.expires !== undefined && issued.expires <= this.#storage.now()) {
@@ -87,7 +104,8 @@ export class Identities {
       const current = this.#storage.get(serviceAccounts, account.namespace, account.name)
       if (current?.metadata.uid !== account.uid) return undefined
     }
-    return issued.user
+    const common = audiences.filter((audience) => issued.audiences.includes(audience))
+    return common.length === 0 ? undefined : { user: issued.user, audiences: common }
   }
 
   /**
@@ -101,23 +119,24 @@ export class Identities {
       const match = /^bearer\s+(\S+)$/i.exec(authorization)
       const known = match === null ? undefined : this.ofToken(match[1]!)
       if (known === undefined) throw unauthorized()
-      user = known
+      user = known.user
     }
     return this.#impersonate(user, headers)
   }
 
+  /** As `endpoints/filters/impersonation.go` of the API server does: each part needs a right of its own. */
   #impersonate(user: UserInfo, headers: NodeJS.Dict<string[]>): UserInfo {
-    const name = valuesOf(headers['impersonate-user'])[0]
+    const name = valuesOf(headers['impersonate-user'])[0] ?? ''
     const groups = valuesOf(headers['impersonate-group'])
-    const uid = valuesOf(headers['impersonate-uid'])[0]
+    const uid = valuesOf(headers['impersonate-uid'])[0] ?? ''
     const extra: Record<string, readonly string[]> = {}
     for (const [header, value] of Object.entries(headers)) {
       if (header.startsWith('impersonate-extra-')) {
-        extra[decodeURIComponent(header.slice('impersonate-extra-'.length))] = valuesOf(value)
+        extra[unescapedKey(header.slice('impersonate-extra-'.length))] = valuesOf(value)
       }
     }
-    if (typeof name !== 'string' || name === '') {
-      if (groups.length > 0 || uid !== undefined || Object.keys(extra).length > 0) {
+    if (name === '') {
+      if (groups.length > 0 || uid !== '' || Object.keys(extra).length > 0) {
         throw new StatusError(
           500,
           'InternalError',
@@ -126,22 +145,28 @@ export class Identities {
       }
       return user
     }
-    const account = /^system:serviceaccount:([^:]+):([^:]+)$/.exec(name)
-    if (account === null) this.#need(user, 'users', name)
-    else this.#need(user, 'serviceaccounts', account[2]!, account[1])
+    const account = accountOf(name)
+    if (account === undefined) this.#need(user, 'users', name)
+    else this.#need(user, 'serviceaccounts', account.name, account.namespace)
     for (const one of groups) this.#need(user, 'groups', one)
-    if (typeof uid === 'string') this.#need(user, 'uids', uid)
     for (const [key, values] of Object.entries(extra)) {
       for (const value of values) this.#need(user, 'userextras', value, undefined, key)
     }
+    if (uid !== '') this.#need(user, 'uids', uid)
     const implied =
-      account === null || groups.length > 0 ? groups : serviceAccountUser(account[1]!, account[2]!, '').groups
-    const isAnonymous = name === anonymous.username
-    const everyone = isAnonymous ? 'system:unauthenticated' : 'system:authenticated'
+      account === undefined || groups.length > 0
+        ? groups
+        : ['system:serviceaccounts', `system:serviceaccounts:${account.namespace}`]
+    // Whoever says that they are not authenticated is taken at their word.
+    const said = implied.some(
+      (one) =>
+        one === 'system:unauthenticated' || (one === 'system:authenticated' && name !== anonymous.username),
+    )
+    const everyone = name === anonymous.username ? 'system:unauthenticated' : 'system:authenticated'
     return {
       username: name,
-      groups: implied.includes(everyone) ? implied : [...implied, everyone],
-      ...(typeof uid === 'string' ? { uid } : {}),
+      groups: said ? implied : [...implied, everyone],
+      ...(uid !== '' ? { uid } : {}),
       ...(Object.keys(extra).length > 0 ? { extra } : {}),
     }
   }
@@ -157,8 +182,26 @@ export class Identities {
       ...(namespace === undefined ? {} : { namespace }),
       ...(subresource === undefined ? {} : { subresource }),
     }
-    if (this.#authorizer.authorize(user, attributes).allowed) return
-    throw accessDenied(user, attributes)
+    const { allowed, reason } = this.#authorizer.authorize(user, attributes)
+    if (!allowed) throw accessDenied(user, attributes, reason)
+  }
+}
+
+/** The account that a user's name is of; undefined for a user like others, whatever their name begins with. */
+function accountOf(username: string): { readonly namespace: string; readonly name: string } | undefined {
+  const [, namespace = '', name = ''] = /^system:serviceaccount:([^:]*):([^:]*)$/.exec(username) ?? []
+  const isLabel = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(namespace)
+  const isSubdomain =
+    name.length <= 253 && /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/.test(name)
+  return isLabel && isSubdomain ? { namespace, name } : undefined
+}
+
+/** A key that is not encoded well is taken as it is. */
+function unescapedKey(encoded: string): string {
+  try {
+    return decodeURIComponent(encoded)
+  } catch {
+    return encoded
   }
 }
 
@@ -187,9 +230,12 @@ export function accessDenied(
     readonly namespace?: string
     readonly path?: string
   },
+  /** The authorizer's. */
+  reason = '',
 ): StatusError {
+  const because = reason === '' ? '' : `: ${reason}`
   if (path !== undefined) {
-    const message = `forbidden: User "${user.username}" cannot ${verb} path "${path}"`
+    const message = `forbidden: User "${user.username}" cannot ${verb} path "${path}"${because}`
     return new StatusError(403, 'Forbidden', message, {})
   }
   const qualified = group === '' ? resource : `${resource}.${group}`
@@ -199,7 +245,7 @@ export function accessDenied(
   return new StatusError(
     403,
     'Forbidden',
-    `${qualified}${subject} is forbidden: User "${user.username}" cannot ${verb} resource "${full}" in API group "${group}" ${scope}`,
+    `${qualified}${subject} is forbidden: User "${user.username}" cannot ${verb} resource "${full}" in API group "${group}" ${scope}${because}`,
     { ...(name === '' ? {} : { name }), ...(group === '' ? {} : { group }), kind: resource },
   )
 }

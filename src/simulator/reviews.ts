@@ -30,10 +30,10 @@ function statusOf(resource: string, spec: JsonObject, context: ReviewContext): u
     case 'tokenreviews': {
       const token = asString(spec['token'])
       if (token === '') throw badRequest('token is required for TokenReview in authentication')
-      const known = identities.ofToken(token)
+      const asked = asArray(spec['audiences']).map(asString)
+      const known = identities.ofToken(token, asked.length > 0 ? asked : undefined)
       if (known === undefined) return { user: {}, error: '[invalid bearer token, unknown]' }
-      const audiences = asArray(spec['audiences'])
-      return { authenticated: true, user: userInfo(known), ...(audiences.length > 0 ? { audiences } : {}) }
+      return { authenticated: true, user: userInfo(known.user), audiences: known.audiences }
     }
     case 'selfsubjectaccessreviews':
       return decide(authorizer, user, attributesOf(spec, 'SelfSubjectAccessReview'))

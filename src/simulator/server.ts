@@ -171,7 +171,8 @@ export class ApiServer {
 
   #authorizePath(user: UserInfo, request: IncomingMessage, path: string): void {
     const verb = (request.method ?? 'GET').toLowerCase()
-    if (!this.authorizer.authorize(user, { verb, path }).allowed) throw accessDenied(user, { verb, path })
+    const { allowed, reason } = this.authorizer.authorize(user, { verb, path })
+    if (!allowed) throw accessDenied(user, { verb, path }, reason)
   }
 
   #authorize(user: UserInfo, route: Route, query: URLSearchParams): void {
@@ -186,7 +187,8 @@ export class ApiServer {
       name: pinned,
       namespace: isNamespace ? route.name : (route.namespace ?? ''),
     }
-    if (!this.authorizer.authorize(user, attributes).allowed) throw accessDenied(user, attributes)
+    const { allowed, reason } = this.authorizer.authorize(user, attributes)
+    if (!allowed) throw accessDenied(user, attributes, reason)
   }
 
   async #serveResource(

@@ -14,7 +14,7 @@ import {
   type JsonObject,
 } from './json.ts'
 import { trackUpdate } from './apply.ts'
-import type { Identities } from './identity.ts'
+import { apiAudience, type Identities } from './identity.ts'
 import { serveLog, type LogSource } from './logs.ts'
 import { answer, mediaType, objectBody, parseBody } from './negotiation.ts'
 import { jsonPatch, mergePatch } from './patch.ts'
@@ -279,7 +279,7 @@ function issueToken(call: ResourceCall, { rest, identities }: SubresourceContext
     ])
   }
   const given = asArray(spec['audiences']).map(asString)
-  const audiences = given.length > 0 ? given : ['https://kubernetes.default.svc.cluster.local']
+  const audiences = given.length > 0 ? given : [apiAudience]
   const { token, expires } = identities.issue(account, seconds, audiences)
   const { name, namespace } = account.metadata
   answer(call.response, 201, {

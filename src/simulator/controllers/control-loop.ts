@@ -16,6 +16,7 @@ import {
   type Controller,
   type Enqueue,
 } from './control-context.ts'
+import { clusterRoleAggregationController } from './cluster-role-aggregation.ts'
 import { cronJobController } from './cron-job.ts'
 import { daemonSetController } from './daemon-set.ts'
 import { deploymentController } from './deployment.ts'
@@ -116,6 +117,7 @@ export function startControllers(
     horizontalPodAutoscalerController(context, options.utilization),
     podDisruptionBudgetController(context),
     resourceQuotaController(context),
+    clusterRoleAggregationController(context),
     garbageCollector(context),
   ].map((controller) => {
     const keys = new Set<string>()

@@ -1,7 +1,13 @@
 /** Chapter: who asks and what they may – tokens, RBAC, impersonation, reviews. */
 import { beforeAll, describe, expect, test } from 'vitest'
+import { eventually } from '../../support/eventually.ts'
 import { at, type Answer, type RequestOptions } from '../../support/kubernetes-http.ts'
-import { configMap, expectFailure, needs, type Suite } from './server-under-test.ts'
+import { configMap, expectFailure, needs, untilObject, type Suite } from './server-under-test.ts'
+
+interface Rule {
+  readonly resources?: readonly string[]
+  readonly verbs: readonly string[]
+}
 
 const RBAC = '/apis/rbac.authorization.k8s.io/v1'
 const AUTHORIZATION = '/apis/authorization.k8s.io/v1'
@@ -160,11 +166,141 @@ export function describeAccess(suite: Suite): void {
     test('built-in roles aggregate: view reads no secrets, edit writes, admin writes roles', async () => {
       const { body } = await suite.http.get(`${RBAC}/clusterroles/admin`)
       expect(at(body, 'aggregationRule.clusterRoleSelectors')).toBeTruthy()
+      const allowed = async (role: string, resource: string): Promise<Set<unknown>> => {
+        const { rules } = await suite.http.must(suite.http.get(`${RBAC}/clusterroles/${role}`))
+        const about = (rules as readonly Rule[]).filter(({ resources = [] }) => resources.includes(resource))
+        return new Set(about.flatMap(({ verbs }) => verbs))
+      }
+      expect(await allowed('view', 'pods')).toEqual(new Set(['get', 'list', 'watch']))
+      expect(await allowed('view', 'secrets')).toEqual(new Set())
+      expect(await allowed('edit', 'pods')).toContain('delete')
+      expect(await allowed('edit', 'pods/log')).toContain('get')
+      expect(await allowed('edit', 'roles')).not.toContain('create')
+      expect(await allowed('admin', 'roles')).toContain('create')
+      expect(await allowed('admin', 'pods')).toEqual(await allowed('edit', 'pods'))
       const { body: all } = await suite.http.get(`${RBAC}/clusterroles/cluster-admin`)
       expect(at(all, 'rules')).toMatchObject([
         { apiGroups: ['*'], resources: ['*'], verbs: ['*'] },
         { nonResourceURLs: ['*'], verbs: ['*'] },
       ])
+    })
+
+    test('an aggregated role has the rules of those that it selects, and follows them', async () => {
+      const label = `aggregates-to-${suite.unique('role')}.fleetgraph.test`
+      const roles = `${RBAC}/clusterroles`
+      const create = async (
+        name: string,
+        resources: readonly string[],
+        more: object = {},
+      ): Promise<string> => {
+        const rules = resources.map((resource) => rule(resource))
+        await suite.http.must(suite.http.post(roles, { ...clusterRole(name, rules), ...more }))
+        return name
+      }
+      const rule = (resource: string): object => ({ apiGroups: [''], resources: [resource], verbs: ['get'] })
+      const clusterRole = (name: string, rules: readonly object[]): object => ({
+        apiVersion: 'rbac.authorization.k8s.io/v1',
+        kind: 'ClusterRole',
+        metadata: { name, labels: { [label]: 'part' } },
+        rules,
+      })
+      const first = await create(suite.unique('part-a'), ['pods', 'services'])
+      const second = await create(suite.unique('part-b'), ['services', 'nodes'])
+      // Written by hand: it is replaced.
+      const whole = await create(suite.unique('whole'), ['secrets'], {
+        aggregationRule: {
+          clusterRoleSelectors: [{ matchExpressions: [{ key: label, operator: 'Exists' }] }],
+        },
+      })
+      const becomes = (...resources: readonly string[]): Promise<unknown> =>
+        untilObject(suite, `${roles}/${whole}`, { rules: resources.map(rule) })
+      await becomes('pods', 'services', 'nodes')
+
+      await suite.http.must(suite.http.patch(`${roles}/${first}`, 'merge', { rules: [rule('events')] }))
+      await becomes('events', 'services', 'nodes')
+      await suite.http.must(
+        suite.http.patch(`${roles}/${second}`, 'merge', { metadata: { labels: { [label]: null } } }),
+      )
+      await becomes('events')
+      await suite.http.must(suite.http.patch(`${roles}/${whole}`, 'merge', { rules: [rule('secrets')] }))
+      await becomes('events')
+
+      // What a role is made of may be aggregated itself.
+      const outer = suite.unique('outer')
+      await create(outer, [], {
+        metadata: { name: outer },
+        aggregationRule: { clusterRoleSelectors: [{ matchLabels: { [label]: 'part' } }] },
+      })
+      await untilObject(suite, `${roles}/${outer}`, { rules: [rule('events')] })
+
+      const judged = suite.unique('judged')
+      await suite.http.must(
+        suite.http.post(`${RBAC}/clusterrolebindings`, {
+          apiVersion: 'rbac.authorization.k8s.io/v1',
+          kind: 'ClusterRoleBinding',
+          metadata: { name: judged },
+          roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: whole },
+          subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'User', name: judged }],
+        }),
+      )
+      const judgedToken = await suite.server.token(judged)
+      const status = async (resource: string): Promise<number> =>
+        (await suite.http.get(`/api/v1/namespaces/${namespace}/${resource}/x`, { token: judgedToken })).status
+      await expect.poll(() => status('events')).toBe(404)
+      expect(await status('secrets')).toBe(403)
+      await suite.http.must(suite.http.delete(`${roles}/${first}`))
+      await expect.poll(() => status('events')).toBe(403)
+    })
+
+    test('a binding names its subjects as they are: no wildcards, no account without a namespace', async () => {
+      const bindings = `${RBAC}/namespaces/${namespace}/rolebindings`
+      const bind = (name: string, ...subjects: readonly object[]): Promise<Answer> =>
+        suite.http.post(bindings, {
+          apiVersion: 'rbac.authorization.k8s.io/v1',
+          kind: 'RoleBinding',
+          metadata: { name },
+          roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: 'write' },
+          subjects,
+        })
+      const rbac = { apiGroup: 'rbac.authorization.k8s.io' }
+      await suite.http.must(bind('everybody', { ...rbac, kind: 'User', name: '*' }))
+      await suite.http.must(bind('all-groups', { ...rbac, kind: 'Group', name: '*' }))
+      await suite.http.must(bind('local', { kind: 'ServiceAccount', name: 'local-robot' }))
+      const allowed = async (asked: string): Promise<unknown> => {
+        const { body } = await suite.http.post(`${AUTHORIZATION}/subjectaccessreviews`, {
+          apiVersion: 'authorization.k8s.io/v1',
+          kind: 'SubjectAccessReview',
+          spec: { user: asked, resourceAttributes: { namespace, verb: 'create', resource: 'secrets' } },
+        })
+        return at(body, 'status.allowed')
+      }
+      await expect.poll(() => allowed(`system:serviceaccount:${namespace}:local-robot`)).toBe(true)
+      expect(await allowed('*')).toBe(true)
+      expect(await allowed('anybody')).toBe(false)
+      expect(await allowed('system:serviceaccount:default:local-robot')).toBe(false)
+      expect(await allowed('system:serviceaccount::local-robot')).toBe(false)
+    })
+
+    test('a binding to a role that is not there allows nothing, and a denial says so', async () => {
+      const lost = suite.unique('lost')
+      await suite.http.must(
+        suite.http.post(`${RBAC}/namespaces/${namespace}/rolebindings`, {
+          apiVersion: 'rbac.authorization.k8s.io/v1',
+          kind: 'RoleBinding',
+          metadata: { name: lost },
+          roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: lost },
+          subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'User', name: lost }],
+        }),
+      )
+      const lostToken = await suite.server.token(lost)
+      await eventually(async () => {
+        expectFailure(
+          await suite.http.get(`/api/v1/namespaces/${namespace}/pods`, { token: lostToken }),
+          403,
+          'Forbidden',
+          `pods is forbidden: User "${lost}" cannot list resource "pods" in API group "" in the namespace "${namespace}": RBAC: clusterrole.rbac.authorization.k8s.io "${lost}" not found`,
+        )
+      })
     })
 
     describe('impersonation', () => {
@@ -206,6 +342,97 @@ export function describeAccess(suite: Suite): void {
           groups: ['a', 'b', 'system:authenticated'],
           extra: { 'acme.com/project': ['x', 'y'] },
         })
+      })
+
+      const whoAmI = async (headers: NonNullable<RequestOptions['headers']>): Promise<unknown> => {
+        const { body } = await suite.http.post(
+          '/apis/authentication.k8s.io/v1/selfsubjectreviews',
+          { apiVersion: 'authentication.k8s.io/v1', kind: 'SelfSubjectReview' },
+          as(headers),
+        )
+        return at(body, 'status.userInfo')
+      }
+
+      test('a service account has its groups, unless others are said', async (context) => {
+        needs(context, suite, 28, 'SelfSubjectReview')
+        const robot = `system:serviceaccount:${namespace}:robot`
+        expect(await whoAmI({ 'impersonate-user': robot })).toEqual({
+          username: robot,
+          groups: ['system:serviceaccounts', `system:serviceaccounts:${namespace}`, 'system:authenticated'],
+        })
+        expect(await whoAmI({ 'impersonate-user': robot, 'impersonate-group': 'a' })).toEqual({
+          username: robot,
+          groups: ['a', 'system:authenticated'],
+        })
+        // No account can be called that: a user like others.
+        const odd = `system:serviceaccount:${namespace}:Robot`
+        expect(await whoAmI({ 'impersonate-user': odd })).toEqual({
+          username: odd,
+          groups: ['system:authenticated'],
+        })
+      })
+
+      test('everyone is authenticated, but for the anonymous and those who say otherwise', async (context) => {
+        needs(context, suite, 28, 'SelfSubjectReview')
+        const groups = async (name: string, ...said: readonly string[]): Promise<unknown> =>
+          at(await whoAmI({ 'impersonate-user': name, 'impersonate-group': [...said] }), 'groups')
+        expect(await groups('bob')).toEqual(['system:authenticated'])
+        expect(await groups('bob', 'system:authenticated', 'a')).toEqual(['system:authenticated', 'a'])
+        // They may not even ask who they are.
+        expect(await groups('bob', 'system:unauthenticated', 'a')).toBeUndefined()
+        expect(await groups('system:anonymous')).toBeUndefined()
+      })
+
+      test('each part needs a right of its own', async () => {
+        const agent = suite.unique('agent')
+        const agentToken = await suite.server.token(agent)
+        await suite.http.must(
+          suite.http.post(`${RBAC}/clusterroles`, {
+            apiVersion: 'rbac.authorization.k8s.io/v1',
+            kind: 'ClusterRole',
+            metadata: { name: agent },
+            rules: [
+              { apiGroups: [''], resources: ['users'], verbs: ['impersonate'] },
+              { apiGroups: [''], resources: ['groups'], resourceNames: ['a'], verbs: ['impersonate'] },
+              {
+                apiGroups: ['authentication.k8s.io'],
+                resources: ['userextras/project'],
+                resourceNames: ['x'],
+                verbs: ['impersonate'],
+              },
+            ],
+          }),
+        )
+        await suite.http.must(
+          suite.http.post(`${RBAC}/clusterrolebindings`, {
+            apiVersion: 'rbac.authorization.k8s.io/v1',
+            kind: 'ClusterRoleBinding',
+            metadata: { name: agent },
+            roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: agent },
+            subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'User', name: agent }],
+          }),
+        )
+        const tried = async (headers: NonNullable<RequestOptions['headers']>): Promise<Answer> =>
+          suite.http.get('/version', as({ 'impersonate-user': 'bob', ...headers }, { token: agentToken }))
+        await expect.poll(async () => (await tried({})).status).toBe(200)
+        expect((await tried({ 'impersonate-group': 'a' })).status).toBe(200)
+        expect((await tried({ 'impersonate-extra-project': 'x' })).status).toBe(200)
+        for (const headers of [
+          { 'impersonate-group': ['a', 'b'] },
+          { 'impersonate-extra-project': 'y' },
+          { 'impersonate-extra-other': 'x' },
+          { 'impersonate-uid': '1' },
+          { 'impersonate-user': `system:serviceaccount:${namespace}:default` },
+        ]) {
+          expectFailure(
+            await tried(headers),
+            403,
+            'Forbidden',
+            new RegExp(
+              `User "${agent}" cannot impersonate resource "(groups|userextras/|uids|serviceaccounts)`,
+            ),
+          )
+        }
       })
 
       test('who may not impersonate is 403', async () => {
@@ -283,16 +510,18 @@ export function describeAccess(suite: Suite): void {
       })
 
       test('TokenReview tells whose token it is', async () => {
-        const ask = (value: string): Promise<Answer> =>
+        const ask = (value: string, audiences?: readonly string[]): Promise<Answer> =>
           suite.http.post('/apis/authentication.k8s.io/v1/tokenreviews', {
             apiVersion: 'authentication.k8s.io/v1',
             kind: 'TokenReview',
-            spec: { token: value },
+            spec: { token: value, ...(audiences && { audiences }) },
           })
         expect(at((await ask(token)).body, 'status')).toMatchObject({
           authenticated: true,
           user: { username: user, groups: ['others', 'system:authenticated'] },
         })
+        const forOthers = (await ask(token, ['https://others.fleetgraph.test'])).body
+        expect(at(forOthers, 'status.authenticated') ?? false).toBe(false)
         const unknown = (await ask('nobody')).body
         expect(at(unknown, 'status.authenticated') ?? false).toBe(false)
       })
@@ -317,6 +546,39 @@ export function describeAccess(suite: Suite): void {
         'Forbidden',
         new RegExp(`User "system:serviceaccount:${namespace}:robot" cannot list`),
       )
+    })
+
+    test('a token for others is none for the API server, and TokenReview says for whom it is', async () => {
+      const accounts = `/api/v1/namespaces/${namespace}/serviceaccounts`
+      await suite.http.must(
+        suite.http.post(accounts, {
+          apiVersion: 'v1',
+          kind: 'ServiceAccount',
+          metadata: { name: 'courier' },
+        }),
+      )
+      const { body } = await suite.http.post(`${accounts}/courier/token`, {
+        apiVersion: 'authentication.k8s.io/v1',
+        kind: 'TokenRequest',
+        spec: { audiences: ['portal', 'wiki'] },
+      })
+      const courierToken = at(body, 'status.token') as string
+      expect((await suite.http.get('/version', { token: courierToken })).status).toBe(401)
+      const ask = async (audiences?: readonly string[]): Promise<unknown> => {
+        const answer = await suite.http.post('/apis/authentication.k8s.io/v1/tokenreviews', {
+          apiVersion: 'authentication.k8s.io/v1',
+          kind: 'TokenReview',
+          spec: { token: courierToken, ...(audiences && { audiences }) },
+        })
+        return at(answer.body, 'status')
+      }
+      expect(await ask(['shop', 'portal'])).toMatchObject({
+        authenticated: true,
+        audiences: ['portal'],
+        user: { username: `system:serviceaccount:${namespace}:courier` },
+      })
+      expect(await ask()).not.toMatchObject({ authenticated: true })
+      expect(await ask(['shop'])).not.toMatchObject({ authenticated: true })
     })
   })
 }
