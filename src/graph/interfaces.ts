@@ -32,6 +32,7 @@ import {
   servicesOf,
   workloadOf,
 } from './relations.ts'
+import { ViewerCanRef } from './viewer-can.ts'
 
 Node.implement({
   description: 'Anything that `node(id:)` finds again (Relay). A machine of a cluster is a `ClusterNode`.',
@@ -110,6 +111,15 @@ KubernetesObject.implement({
       'What components of the cluster reported about it in the last hour or so.',
       (row: Row, { fleet }) => ({ clusters: clustersOfRow(row, fleet), conditions: regarding(row) }),
     ),
+    viewerCan: t.field({
+      type: ViewerCanRef,
+      extensions: READ_LIVE,
+      description: 'What you may do with it.',
+      resolve: (row, _arguments, { fleet }) => {
+        fleet.reads.noteVolatile()
+        return row
+      },
+    }),
     manifest: t.field({
       type: ManifestRef,
       extensions: READ_LIVE,

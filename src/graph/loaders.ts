@@ -7,10 +7,12 @@ import DataLoader from 'dataloader'
 import type { AuthorizedFleet } from '../access/authorized-fleet.ts'
 import { parseGlobalId } from '../kubernetes/kinds.ts'
 import { manifestOf, type Manifest } from './manifest.ts'
+import { Permissions } from './permissions.ts'
 
 export interface Loaders {
   /** By the global ID of an object in memory. */
   readonly manifest: DataLoader<string, Manifest>
+  readonly permissions: Permissions
   /** Does what a key stands for once: the same question twice, or an answer made twice, costs one read. */
   once<T>(key: string, read: () => Promise<T>): Promise<T>
 }
@@ -26,6 +28,7 @@ export function createLoaders(fleet: AuthorizedFleet, signal?: AbortSignal): Loa
   }
   const reads = new Map<string, Promise<unknown>>()
   return {
+    permissions: new Permissions(fleet),
     once: <T>(key: string, read: () => Promise<T>) => {
       let promise = reads.get(key) as Promise<T> | undefined
       if (!promise) reads.set(key, (promise = read()))
