@@ -23,6 +23,8 @@ export type Failure =
 export function failureOfError(error: unknown): Failure {
   if (error instanceof ApiError) return failureOfStatus(error.status, error.statusCode, error.retryAfterMs)
   if (error instanceof TransportError) return { kind: 'TRANSPORT', code: error.code, message: error.message }
+  // A parser quotes what it stumbles over: a piece of an object that not everybody may see.
+  if (error instanceof SyntaxError) return { kind: 'MALFORMED', message: 'It is no valid JSON.' }
   return { kind: 'MALFORMED', message: error instanceof Error ? error.message : String(error) }
 }
 
@@ -86,7 +88,7 @@ export function pollingProblem(resource: string, everyMs: number): FeedProblem {
 }
 
 function statusProblem(failure: Extract<Failure, { kind: 'STATUS' }>, resource: string): FeedProblem {
-  const said = withoutAddresses(failure.message)
+  const said = withoutAddresses(failure.message).replaceAll(GATEWAY_NAME, 'The gateway')
   switch (failure.statusCode) {
     case 401:
       return {
@@ -133,6 +135,9 @@ export function transportMessage(code: TransportError['code']): string {
       return 'The connection to the cluster was closed.'
   }
 }
+
+/** How an API server names whom it refuses: here always the gateway, whose name is nobody's business. */
+const GATEWAY_NAME = /\bUser "[^"]*"/gu
 
 const ADDRESS = /\b(?:https?:\/\/\S+|\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?|\[[0-9a-f:]+\](?::\d+)?)/giu
 
