@@ -1,0 +1,622 @@
+/**
+ * The rights of viewers in one cluster, as far as it was asked for them: each right with when it was asked for,
+ * until when it may be used, and who still wants it. Finds out in the background; `reviews.ts` says when.
+ *
+ * Invariants: an answer is never used longer than twice `cacheMs` after its question was sent; what fails leaves
+ * the last answer in use until then, and nothing after that. Whoever reads a right never waits.
+ */
+import type { Clock } from '../fleet/clock.ts'
+import type { Cluster } from '../fleet/fleet.ts'
+import type { Scope } from '../fleet/selection.ts'
+import { KINDS } from '../kubernetes/kinds.ts'
+import type { Kind } from '../kubernetes/rows.ts'
+import type { Action, ReadRight, Verdict } from './policy.ts'
+import { intersection, type ReadRights } from './rbac/scopes.ts'
+import {
+  readKey,
+  ReviewError,
+  ReviewRequests,
+  type Asker,
+  type NamespaceRules,
+  type ReadVerb,
+  type ReviewRequestLimits,
+} from './review-requests.ts'
+
+export interface ClusterReviewsOptions {
+  readonly clock: Clock
+  /** An answer is asked for again when it is so old. */
+  readonly cacheMs: number
+  /** Of all clusters. */
+  readonly readRights: ReadRights
+  readonly limits: ReviewRequestLimits & {
+    /** Namespaces that are asked about for one right. Default 1,000. */
+    readonly namespaces?: number
+  }
+  /** After a right of anybody has become another. */
+  readonly onChange: () => void
+  /** Something is to be done at this time: `run` is to be called then. */
+  readonly onDue: (at: number) => void
+}
+
+/** A right that nobody has read for so long is asked for once, whether it is needed, and then forgotten. */
+export const IDLE_MS = 60_000
+/** For those who need it to read it again. */
+export const GRACE_MS = 2_000
+/** Namespaces often come several at a time. */
+const SOON_MS = 50
+/** How long a cluster that could not list somebody's rules is not asked for any. */
+const WITHOUT_RULES_MS = 600_000
+const FIRST_RETRY_MS = 1_000
+const LONGEST_RETRY_MS = 30_000
+/** Names in rules, times namespaces: whoever writes the roles of one cluster must not fill the memory of all. */
+const MOST_OBJECTS = 100_000
+/** Of one asker: single questions. */
+const VERDICTS = 256
+
+interface Timed<T> {
+  /** When its question was sent. */
+  readonly at: number
+  readonly value: T
+}
+
+/** What one asker was found out to be allowed. */
+export interface Subject {
+  readonly asker: Asker
+  /** By `readKey`. */
+  readonly rights: Map<string, Right>
+  /** By namespace. */
+  readonly rules: Map<string, Timed<NamespaceRules>>
+  readonly asked: Map<string, Promise<Timed<NamespaceRules> | undefined>>
+  readonly verdicts: Map<string, Timed<Verdict> | Promise<Verdict>>
+  /** Rights to list and watch, made of the two: with what they were made of. */
+  readonly both: Map<Kind, { readonly of: readonly [ReadRight, ReadRight]; readonly right: ReadRight }>
+  /** Another one after any of its rights has become another. 0: none is known. */
+  stamp: number
+  usedAt: number
+  gone: boolean
+}
+
+export interface Right {
+  readonly kind: Kind
+  readonly verb: ReadVerb
+  /** What readers are given. */
+  shown: ReadRight
+  readAt: number
+  /** When the oldest of the questions was sent whose answers `scope` is made of. */
+  asOf: number | undefined
+  scope: Scope | undefined
+  reason: string | null
+  /** Why it could not be found out the last time. */
+  failure: string | null
+  failures: number
+  /** Not before this time. */
+  dueAt: number
+  running: Promise<void> | undefined
+  /** Something changed while it was being found out. */
+  again: boolean
+  /** Since when it is asked whether anybody still needs it. */
+  doubtedAt: number | undefined
+  /** Whether that holds of the whole cluster, and else by namespace. */
+  whole: Timed<boolean> | undefined
+  readonly namespaces: Map<string, Timed<boolean>>
+}
+
+/** Distinct in all clusters and for all times: a subject that was forgotten and came back is another. */
+let stamps = 0
+
+export class ClusterReviews {
+  readonly cluster: Cluster
+  readonly subjects = new Map<string, Subject>()
+  /** Increases with every change of a right. */
+  revision = 0
+  readonly #options: ClusterReviewsOptions
+  readonly #clock: Clock
+  readonly #cacheMs: number
+  readonly #requests: ReviewRequests
+  readonly #unlisten: readonly (() => void)[]
+  #withoutRulesUntil = 0
+  #isDown: boolean
+  #closed = false
+
+  constructor(cluster: Cluster, options: ClusterReviewsOptions) {
+    this.cluster = cluster
+    this.#options = options
+    this.#clock = options.clock
+    this.#cacheMs = options.cacheMs
+    this.#requests = new ReviewRequests(cluster, options.limits)
+    this.#isDown = cluster.health.state === 'DOWN'
+    const namespaces = cluster.table('Namespace')
+    this.#unlisten = [
+      namespaces.onChange(({ type, row }) => {
+        if (type === 'ADDED') this.#onNamespace(row.name)
+      }),
+      namespaces.onStatus(() => this.#askAgain(() => true)),
+      namespaces.onRelist(() => this.#askAgain(() => true)),
+    ]
+  }
+
+  /** Of all subjects: what is kept of single namespaces. */
+  get size(): number {
+    let size = 0
+    for (const { rights, rules, verdicts } of this.subjects.values()) {
+      size += rules.size + verdicts.size + rights.size
+      for (const { namespaces } of rights.values()) size += namespaces.size
+    }
+    return size
+  }
+
+  subject(asker: Asker): Subject {
+    let subject = this.subjects.get(asker.key)
+    if (!subject) {
+      subject = {
+        asker,
+        rights: new Map(),
+        rules: new Map(),
+        asked: new Map(),
+        verdicts: new Map(),
+        both: new Map(),
+        stamp: 0,
+        usedAt: this.#clock.now(),
+        gone: false,
+      }
+      this.subjects.set(asker.key, subject)
+    }
+    return subject
+  }
+
+  read(subject: Subject, kind: Kind, verb: ReadVerb): ReadRight {
+    const list = this.#read(subject, kind, 'list')
+    if (verb === 'list' || (list.state === 'DECIDED' && list.scope === undefined)) return list
+    const watch = this.#read(subject, kind, 'watch')
+    const made = subject.both.get(kind)
+    if (made && made.of[0] === list && made.of[1] === watch) return made.right
+    const right = both(list, watch, this.#options.readRights)
+    subject.both.set(kind, { of: [list, watch], right })
+    return right
+  }
+
+  /** Somebody goes by what is known of the subject. */
+  touch(subject: Subject): void {
+    for (const right of subject.rights.values()) {
+      if (right.doubtedAt !== undefined) this.#use(right)
+    }
+    this.#expire(subject)
+  }
+
+  can(subject: Subject, action: Action): Verdict | Promise<Verdict> {
+    const now = this.#clock.now()
+    subject.usedAt = now
+    const { verb, group, resource, subresource = '', namespace = '', name = '' } = action
+    const key = JSON.stringify([verb, group, resource, subresource, namespace, name])
+    const known = subject.verdicts.get(key)
+    if (known instanceof Promise) return known
+    if (known) {
+      // To the end: what was used longest ago goes first.
+      subject.verdicts.delete(key)
+      subject.verdicts.set(key, known)
+      if (now - known.at < this.#cacheMs) return known.value
+    }
+    const asking = this.#verdict(subject, key, action, known)
+    subject.verdicts.delete(key)
+    subject.verdicts.set(key, asking)
+    for (const oldest of subject.verdicts.keys()) {
+      if (subject.verdicts.size <= VERDICTS) break
+      subject.verdicts.delete(oldest)
+    }
+    this.#options.onDue(now + IDLE_MS)
+    return asking
+  }
+
+  /** Does what is due, and says when there is more to do. `doubt`: asks of idle rights whether they are needed. */
+  run(doubt: boolean): void {
+    const now = this.#clock.now()
+    const isDown = this.cluster.health.state === 'DOWN'
+    if (this.#isDown && !isDown) this.#askAgain(({ failure }) => failure !== null)
+    this.#isDown = isDown
+    for (const subject of Array.from(this.subjects.values())) {
+      for (const [key, right] of Array.from(subject.rights)) {
+        if (right.doubtedAt !== undefined && now - right.doubtedAt >= GRACE_MS) {
+          subject.rights.delete(key)
+          subject.both.delete(right.kind)
+          this.#changed(subject)
+          continue
+        }
+        if (doubt && right.doubtedAt === undefined && now - right.readAt >= IDLE_MS / 2) {
+          right.doubtedAt = now
+          this.#noted()
+        }
+        this.#attend(subject, right)
+        if (right.doubtedAt !== undefined) this.#options.onDue(right.doubtedAt + GRACE_MS)
+      }
+      if (subject.rights.size === 0) {
+        subject.rules.clear()
+        if (now - subject.usedAt >= IDLE_MS) this.forget(subject)
+        else this.#options.onDue(subject.usedAt + IDLE_MS)
+      }
+    }
+  }
+
+  /** All that is known of the subject. */
+  forget(subject: Subject): void {
+    subject.gone = true
+    this.subjects.delete(subject.asker.key)
+    if (subject.stamp !== 0) this.#noted()
+  }
+
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    for (const unlisten of this.#unlisten) unlisten()
+    this.#requests.close()
+    for (const subject of this.subjects.values()) subject.gone = true
+    this.subjects.clear()
+  }
+
+  // Rights.
+
+  #read(subject: Subject, kind: Kind, verb: ReadVerb): ReadRight {
+    const key = readKey(kind, verb)
+    let right = subject.rights.get(key)
+    if (!right) {
+      right = newRight(kind, verb)
+      subject.rights.set(key, right)
+      this.#use(right)
+      this.#find(subject, right)
+      right.shown = pending(this.cluster.name, right.running ?? Promise.resolve())
+      return right.shown
+    }
+    this.#use(right)
+    subject.usedAt = right.readAt
+    this.#show(subject, right)
+    return right.shown
+  }
+
+  #use(right: Right): void {
+    right.readAt = this.#clock.now()
+    right.doubtedAt = undefined
+  }
+
+  /** Begins to find out what is due, and says when it is due next. */
+  #attend(subject: Subject, right: Right): void {
+    const now = this.#clock.now()
+    if (now >= right.dueAt && !right.running) this.#find(subject, right)
+    this.#show(subject, right)
+    if (!right.running) this.#options.onDue(right.dueAt)
+    if (this.#isUsable(right, now)) this.#options.onDue(right.asOf! + 2 * this.#cacheMs)
+  }
+
+  #isUsable({ asOf }: Right, now: number): boolean {
+    // A clock that was set back makes answers of the future.
+    return asOf !== undefined && now - asOf < 2 * this.#cacheMs && asOf <= now
+  }
+
+  #expire(subject: Subject): void {
+    for (const right of subject.rights.values()) this.#show(subject, right)
+  }
+
+  /** Makes `shown` what is known now. */
+  #show(subject: Subject, right: Right): void {
+    const { shown } = right
+    const { name } = this.cluster
+    if (this.#isUsable(right, this.#clock.now())) {
+      const { scope, reason } = right
+      if (shown.state === 'DECIDED' && shown.scope === scope && shown.reason === reason) return
+      right.shown = { scope, state: 'DECIDED', reason, settled: null }
+    } else if (right.failure !== null) {
+      if (shown.state === 'UNKNOWN' && shown.reason === right.failure) return
+      right.shown = { scope: undefined, state: 'UNKNOWN', reason: right.failure, settled: null }
+    } else {
+      if (!right.running) this.#find(subject, right)
+      const settled = right.running ?? Promise.resolve()
+      if (shown.state === 'PENDING' && shown.settled === settled) return
+      right.shown = pending(name, settled)
+      // Another promise is no other answer.
+      if (shown.state === 'PENDING') return
+    }
+    this.#changed(subject)
+  }
+
+  #changed(subject: Subject): void {
+    subject.stamp = ++stamps
+    this.#noted()
+  }
+
+  #noted(): void {
+    this.revision++
+    this.#options.onChange()
+  }
+
+  // Finding out.
+
+  #find(subject: Subject, right: Right): void {
+    right.again = false
+    right.running = this.#learn(subject, right)
+  }
+
+  /** Never rejects. */
+  async #learn(subject: Subject, right: Right): Promise<void> {
+    try {
+      const { scope, reason, asOf } = await this.#evaluate(subject, right)
+      right.scope = scope
+      right.reason = reason
+      right.asOf = asOf
+      const isTooOld = this.#clock.now() - asOf >= 2 * this.#cacheMs
+      right.failure = isTooOld ? this.#unknown('it answers more slowly than its answers may be kept') : null
+      if (isTooOld) this.#delay(right)
+      else {
+        right.failures = 0
+        right.dueAt = asOf + this.#cacheMs
+      }
+    } catch (error) {
+      right.failure = error instanceof ReviewError ? error.message : this.#unknown('the question failed')
+      // A token that is no good is an answer: what was allowed before is not any more.
+      if (error instanceof ReviewError && error.code === 'REFUSED') right.asOf = undefined
+      this.#delay(right)
+    }
+    right.running = undefined
+    if (this.#closed || subject.rights.get(readKey(right.kind, right.verb)) !== right) return
+    if (right.again) right.dueAt = this.#clock.now()
+    if (!subject.gone) this.#attend(subject, right)
+  }
+
+  #delay(right: Right): void {
+    const wait = Math.min(FIRST_RETRY_MS * 2 ** right.failures++, LONGEST_RETRY_MS)
+    right.dueAt = this.#clock.now() + wait
+  }
+
+  #unknown(why: string): string {
+    return `Your rights in the cluster ${this.cluster.name} cannot be found out: ${why}.`
+  }
+
+  /** Rejects with a `ReviewError`. */
+  async #evaluate(
+    subject: Subject,
+    right: Right,
+  ): Promise<{ scope: Scope | undefined; reason: string | null; asOf: number }> {
+    const { kind, verb } = right
+    const { group, resource, namespaced } = KINDS[kind]
+    const action = { verb, group, resource }
+    if (!this.#isFresh(right.whole)) {
+      const at = this.#clock.now()
+      const { allowed } = await this.#requests.access(subject.asker, action)
+      right.whole = { at, value: allowed }
+    }
+    const { whole } = right
+    if (whole!.value || !namespaced) {
+      right.namespaces.clear()
+      return { scope: whole!.value ? 'all' : undefined, reason: null, asOf: whole!.at }
+    }
+    const { names, reason } = this.#namespaces()
+    const known = new Set(names)
+    for (const name of right.namespaces.keys()) if (!known.has(name)) right.namespaces.delete(name)
+    for (const name of subject.rules.keys()) if (!known.has(name)) subject.rules.delete(name)
+    const found =
+      (await this.#byRules(subject, right, names)) ??
+      (await this.#oneByOne(subject.asker, right, action, names))
+    const { namespaces, objects, asOf } = found
+    const { scope } = this.#options.readRights.of({ namespaces, objects })
+    return { scope, reason, asOf: Math.min(asOf, whole!.at) }
+  }
+
+  /** New enough to be used for another right, or to be gone on from. */
+  #isFresh(answer: Timed<unknown> | undefined): boolean {
+    if (!answer) return false
+    const age = this.#clock.now() - answer.at
+    return age >= 0 && age < this.#cacheMs / 2
+  }
+
+  #namespaces(): { readonly names: readonly string[]; readonly reason: string | null } {
+    const table = this.cluster.table('Namespace')
+    if (table.status.asOf === null) {
+      throw new ReviewError('UNANSWERED', this.#unknown('its namespaces are not known'))
+    }
+    const most = this.#options.limits.namespaces ?? 1_000
+    const names: string[] = []
+    for (const { name } of table.rows().all()) if (names.push(name) >= most) break
+    const reason =
+      table.size > most
+        ? `The cluster ${this.cluster.name} has ${table.size} namespaces; your rights were found out for the first ${most} of them, and the others are not shown.`
+        : null
+    return { names, reason }
+  }
+
+  /** `undefined` where the cluster cannot list its rules. */
+  async #byRules(subject: Subject, right: Right, names: readonly string[]): Promise<Found | undefined> {
+    const key = readKey(right.kind, right.verb)
+    const namespaces = new Set<string>()
+    const objects = new Set<string>()
+    let asOf = Infinity
+    const ask = async (namespace: string): Promise<boolean> => {
+      if (this.#clock.now() < this.#withoutRulesUntil) return false
+      const rules = await this.#rules(subject, namespace)
+      if (!rules) {
+        this.#withoutRulesUntil = this.#clock.now() + WITHOUT_RULES_MS
+        subject.rules.clear()
+        return false
+      }
+      asOf = Math.min(asOf, rules.at)
+      if (rules.value.all.has(key)) namespaces.add(namespace)
+      else if (objects.size < MOST_OBJECTS) {
+        for (const name of rules.value.names.get(key) ?? []) objects.add(`${namespace}/${name}`)
+      }
+      return true
+    }
+    // One alone first: where it does not work, it does not for the others.
+    const [first, ...rest] = names
+    if (first !== undefined && !(await ask(first))) return undefined
+    if (!(await inParallel(rest, this.#parallel, ask))) return undefined
+    right.namespaces.clear()
+    return { namespaces, objects, asOf }
+  }
+
+  async #rules(subject: Subject, namespace: string): Promise<Timed<NamespaceRules> | undefined> {
+    const known = subject.rules.get(namespace)
+    if (known && this.#isFresh(known)) return known
+    let asking = subject.asked.get(namespace)
+    if (!asking) {
+      const at = this.#clock.now()
+      asking = this.#requests
+        .rules(subject.asker, namespace)
+        .then((value) => {
+          if (!value) return undefined
+          const answer = { at, value }
+          subject.rules.set(namespace, answer)
+          return answer
+        })
+        .finally(() => subject.asked.delete(namespace))
+      subject.asked.set(namespace, asking)
+    }
+    return asking
+  }
+
+  async #oneByOne(
+    asker: Asker,
+    right: Right,
+    action: Pick<Action, 'verb' | 'group' | 'resource'>,
+    names: readonly string[],
+  ): Promise<Found> {
+    const namespaces = new Set<string>()
+    let asOf = Infinity
+    await inParallel(names, this.#parallel, async (namespace) => {
+      let answer = right.namespaces.get(namespace)
+      if (!answer || !this.#isFresh(answer)) {
+        const at = this.#clock.now()
+        const { allowed } = await this.#requests.access(asker, { ...action, namespace })
+        right.namespaces.set(namespace, (answer = { at, value: allowed }))
+      }
+      asOf = Math.min(asOf, answer.at)
+      if (answer.value) namespaces.add(namespace)
+      return true
+    })
+    return { namespaces, objects: new Set(), asOf }
+  }
+
+  get #parallel(): number {
+    return this.#options.limits.atOnce ?? 16
+  }
+
+  async #verdict(
+    subject: Subject,
+    key: string,
+    action: Action,
+    before: Timed<Verdict> | undefined,
+  ): Promise<Verdict> {
+    const at = this.#clock.now()
+    const keep = (answer: Timed<Verdict> | undefined) => {
+      if (!(subject.verdicts.get(key) instanceof Promise)) return
+      if (answer) subject.verdicts.set(key, answer)
+      else subject.verdicts.delete(key)
+    }
+    try {
+      const value = await this.#requests.access(subject.asker, action)
+      keep({ at, value })
+      return value
+    } catch (error) {
+      const refused = error instanceof ReviewError && error.code === 'REFUSED'
+      const age = before && this.#clock.now() - before.at
+      if (!refused && age !== undefined && age >= 0 && age < 2 * this.#cacheMs) {
+        keep(before)
+        return before!.value
+      }
+      keep(undefined)
+      const reason = error instanceof ReviewError ? error.message : this.#unknown('the question failed')
+      return { allowed: refused ? false : null, reason }
+    }
+  }
+
+  // What changes in the cluster.
+
+  /** A new one, or another of the same name. */
+  #onNamespace(namespace: string): void {
+    for (const subject of this.subjects.values()) {
+      subject.rules.delete(namespace)
+      for (const right of subject.rights.values()) right.namespaces.delete(namespace)
+    }
+    this.#askAgain(({ whole }) => whole?.value === false)
+  }
+
+  /** Soon, those that fit; what is running is done once more. */
+  #askAgain(fits: (right: Right) => boolean): void {
+    const soon = this.#clock.now() + SOON_MS
+    for (const { rights } of this.subjects.values()) {
+      for (const right of rights.values()) {
+        if (!fits(right)) continue
+        right.again = true
+        right.dueAt = soon
+      }
+    }
+    this.#options.onDue(soon)
+  }
+}
+
+interface Found {
+  readonly namespaces: ReadonlySet<string>
+  readonly objects: ReadonlySet<string>
+  /** When the oldest question was sent; Infinity where there was none. */
+  readonly asOf: number
+}
+
+function newRight(kind: Kind, verb: ReadVerb): Right {
+  return {
+    kind,
+    verb,
+    shown: { scope: undefined, state: 'UNKNOWN', reason: null, settled: null },
+    readAt: 0,
+    asOf: undefined,
+    scope: undefined,
+    reason: null,
+    failure: null,
+    failures: 0,
+    dueAt: 0,
+    running: undefined,
+    again: false,
+    doubtedAt: undefined,
+    whole: undefined,
+    namespaces: new Map(),
+  }
+}
+
+function pending(cluster: string, settled: Promise<void>): ReadRight {
+  const reason = `Your rights in the cluster ${cluster} are being found out: ask again.`
+  return { scope: undefined, state: 'PENDING', reason, settled }
+}
+
+/** What may be listed and watched. */
+function both(list: ReadRight, watch: ReadRight, readRights: ReadRights): ReadRight {
+  if (list.state === 'DECIDED' && watch.state === 'DECIDED') {
+    if (list.scope === undefined || watch.scope === undefined) return { ...watch, scope: undefined }
+    const { scope } = readRights.of(intersection(list.scope, watch.scope))
+    return { scope, state: 'DECIDED', reason: list.reason ?? watch.reason, settled: null }
+  }
+  const unknown = [list, watch].find(({ state }) => state === 'UNKNOWN')
+  if (unknown) return unknown
+  const [first, second] = [list, watch].filter(({ state }) => state === 'PENDING')
+  return second ? { ...first!, settled: settledBoth(first!, second) } : first!
+}
+
+async function settledBoth(a: ReadRight, b: ReadRight): Promise<void> {
+  await a.settled
+  await b.settled
+}
+
+/** So many at a time; ends early, with false, where the work says so. Rejects with the first failure. */
+async function inParallel<T>(
+  items: readonly T[],
+  atOnce: number,
+  work: (item: T) => Promise<boolean>,
+): Promise<boolean> {
+  let next = 0
+  let goOn = true
+  const worker = async () => {
+    while (goOn && next < items.length) {
+      try {
+        if (!(await work(items[next++]!))) goOn = false
+      } catch (error) {
+        goOn = false
+        throw error
+      }
+    }
+  }
+  await Promise.all(Array.from({ length: Math.min(atOnce, items.length) }, worker))
+  return goOn
+}
