@@ -581,7 +581,7 @@ export const NETWORK_POLICIES = resource<KubeObject>(
   'NetworkPolicy',
   'networkpolicies',
 )
-const ROLES = resource<KubeObject>('rbac.authorization.k8s.io/v1', 'Role', 'roles')
+export const ROLES = resource<KubeObject>('rbac.authorization.k8s.io/v1', 'Role', 'roles')
 export const ROLE_BINDINGS = resource<KubeObject>(
   'rbac.authorization.k8s.io/v1',
   'RoleBinding',
