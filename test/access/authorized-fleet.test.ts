@@ -96,6 +96,104 @@ describe('the authorized fleet', () => {
     expect(view.summaries('Pod', fleet.cluster('west')!)).toEqual([])
   })
 
+  it('counts and relates single objects and names that are allowed beyond the namespaces', () => {
+    const { fleet } = twoClusters()
+    const scope = {
+      namespaces: new Set(['none']),
+      objects: new Set(['shop/b', 'shop/gone']),
+      names: new Set(['c']),
+    }
+    const view = new AuthorizedFleet(fleet, alice, policy({ east: scope }))
+    const east = fleet.cluster('east')!
+    const page = view.select(['Pod'], [east], {}, [], { first: 10 })
+    expect(page.rows.map(({ name }) => name)).toEqual(['c', 'b'])
+    expect(page.total()).toBe(2)
+    expect(view.related('Pod', 'east', (pods) => pods.rows()).map(({ name }) => name)).toEqual(['c', 'b'])
+    expect(view.get('Pod', 'east', 'pay', 'c')?.name).toBe('c')
+    expect(view.get('Pod', 'east', 'shop', 'a')).toBeUndefined()
+    const [summary] = view.summaries('Pod', east)
+    expect(summary).toMatchObject({ count: 2, byPhase: new Map([['Running', 2]]) })
+    expect(view.summaries('Pod', east, ['shop', 'pay', 'none']).map(({ count }) => count)).toEqual([1, 1])
+  })
+
+  it('sees what it may by now, when rights change while it lives', () => {
+    const { fleet } = twoClusters()
+    const rights = policy({ east: shopOnly })
+    const view = new AuthorizedFleet(fleet, alice, rights)
+    expect(view.get('Pod', 'east', 'shop', 'a')).toBeDefined()
+    rights.scopes = () => undefined
+    rights.changed()
+    expect(view.get('Pod', 'east', 'shop', 'a')).toBeUndefined()
+    expect(view.related('Pod', 'east', (pods) => pods.rows())).toEqual([])
+    expect(view.reads.unchanged()).toBe(false)
+  })
+
+  it('notes clusters of which nothing of what was asked for may be seen, and names that were tried', () => {
+    const { fleet, east, west } = twoClusters()
+    const rights = policy({ east: shopOnly })
+    const denied = (use: (view: AuthorizedFleet) => unknown) => {
+      const view = new AuthorizedFleet(fleet, alice, rights)
+      use(view)
+      return [...view.reads.denied]
+    }
+    expect(denied((view) => view.select(['Pod'], [east, west], {}, [], { first: 1 }))).toEqual(['west'])
+    expect(denied((view) => view.coverage(['Pod'], [east, west]))).toEqual(['west'])
+    expect(denied((view) => view.summaries('Pod', west))).toEqual(['west'])
+    expect(denied((view) => view.find('Pod', 'west', 'shop', 'd'))).toEqual(['west'])
+    expect(denied((view) => view.find('Pod', 'east', 'pay', 'c'))).toEqual(['east'])
+    expect(denied((view) => view.find('Pod', 'east', 'pay', 'nothing'))).toEqual(['east'])
+    expect(denied((view) => view.find('Pod', 'east', 'shop', 'nothing'))).toEqual([])
+    // What one object says of another is no question of the viewer's.
+    expect(denied((view) => view.get('Pod', 'west', 'shop', 'd'))).toEqual([])
+  })
+
+  it('notes rights that are being found out, and keeps no answer beyond that', async () => {
+    const { fleet, east } = twoClusters()
+    const rights = policy({ east: shopOnly })
+    const found = Promise.withResolvers<void>()
+    rights.rights = () => ({ scope: undefined, state: 'PENDING', reason: null, settled: found.promise })
+    const view = new AuthorizedFleet(fleet, alice, rights)
+    expect(view.get('Pod', 'east', 'shop', 'a')).toBeUndefined()
+    expect(view.coverage(['Pod'], [east])).toMatchObject([{ state: 'SYNCING' }])
+    expect([...view.reads.pending]).toEqual([found.promise])
+    expect(view.reads.denied.size).toBe(0)
+    rights.rights = undefined
+    rights.changed()
+    expect(view.reads.unchanged()).toBe(false)
+    expect(view.get('Pod', 'east', 'shop', 'a')).toBeDefined()
+  })
+
+  it('says why nothing of a cluster is shown', () => {
+    const { fleet, east } = twoClusters()
+    const rights = policy({})
+    const view = new AuthorizedFleet(fleet, alice, rights)
+    expect(view.coverage(['Pod', 'Node'], [east])).toEqual([
+      {
+        cluster: 'east',
+        state: 'FORBIDDEN',
+        since: 1_000,
+        asOf: null,
+        reason:
+          'You may not list Pod, Node objects in this cluster. Ask its administrators for a role with the verb list.',
+      },
+    ])
+    rights.rights = () => ({ scope: undefined, state: 'DECIDED', reason: 'Unknown here.', settled: null })
+    rights.changed()
+    expect(view.coverage(['Pod'], [east])).toMatchObject([{ state: 'FORBIDDEN', reason: 'Unknown here.' }])
+    rights.rights = () => ({ scope: undefined, state: 'UNKNOWN', reason: 'It is down.', settled: null })
+    rights.changed()
+    expect(view.coverage(['Pod'], [east])).toMatchObject([{ state: 'UNREACHABLE', reason: 'It is down.' }])
+  })
+
+  it('cannot tell what may be done where there is no cluster', () => {
+    const { fleet } = twoClusters()
+    const view = new AuthorizedFleet(fleet, alice, policy({}))
+    const action = { verb: 'get', group: '', resource: 'pods' }
+    expect(view.can('north', action)).toEqual({ allowed: null, reason: 'There is no cluster "north".' })
+    expect(view.can('east', action)).toEqual({ allowed: true, reason: null })
+    expect(view.reads.volatile).toBe(true)
+  })
+
   it('finds one object by name and by uid', () => {
     const { fleet } = twoClusters()
     const view = new AuthorizedFleet(fleet, alice, everything)

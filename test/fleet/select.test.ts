@@ -219,6 +219,18 @@ describe('a scope', () => {
     expect(namesOf(select([seen(rows, mine)], { namespaces: ['other'] }, [], { first: 9 }))).toEqual(['d'])
   })
 
+  it('allows single names in every namespace', () => {
+    const named: Scope = {
+      namespaces: new Set(['mine']),
+      names: new Set(['a', 'd']),
+      objects: new Set(['other/d']),
+    }
+    const page = select([seen(rows, named)], {}, [], { first: 9 })
+    expect(namesOf(page)).toEqual(['a', 'b', 'd'])
+    expect(page.total()).toBe(3)
+    expect(namesOf(select([seen(rows, named)], { namePrefix: 'd' }, [], { last: 9 }))).toEqual(['d'])
+  })
+
   it('hides whether anything lies beyond it', () => {
     const page = select([seen(rows, { namespaces: new Set(['mine']) })], {}, [], { first: 2 })
     expect(page).toMatchObject({ hasNextPage: false })
@@ -242,6 +254,7 @@ const scopes: fc.Arbitrary<Scope> = fc.oneof(
       objects: fc
         .array(fc.tuple(fc.constantFrom(...NAMESPACES), fc.constantFrom(...NAMES)), { maxLength: 4 })
         .map((keys) => new Set(keys.map(([namespace, name]) => `${namespace}/${name}`))),
+      names: fc.subarray([...NAMES], { maxLength: 2 }).map((names) => new Set(names)),
     }),
   },
 )
@@ -310,7 +323,8 @@ const orders = fc.oneof(
 )
 
 function permits(scope: Scope, { namespace, name }: PodRow): boolean {
-  return scope === 'all' || scope.namespaces.has(namespace) || scope.objects!.has(`${namespace}/${name}`)
+  if (scope === 'all' || scope.namespaces.has(namespace) || scope.names!.has(name)) return true
+  return scope.objects!.has(`${namespace}/${name}`)
 }
 
 function fits(row: PodRow, { namespaces, names, namePrefix = '', ...rest }: Selection<PodRow>): boolean {
