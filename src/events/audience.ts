@@ -105,7 +105,8 @@ function demandOf({ scope, channel }: Slot, selection: Selection): Demand | unde
   const label = labels && labelDemand(labels)
   if (label) return label
   // Where single objects are allowed beyond namespaces, these say nothing.
-  const within = scope === 'all' || scope.objects ? namespaces : (namespaces ?? [...scope.namespaces])
+  const isOpen = scope === 'all' || scope.objects !== undefined || scope.names !== undefined
+  const within = isOpen ? namespaces : (namespaces ?? [...scope.namespaces])
   return within && { aspect: 'namespace', values: within, valuesOf: ({ namespace }) => [namespace] }
 }
 

@@ -113,6 +113,15 @@ export class CatchUp<P> implements Prelude {
     return this
   }
 
+  /** Of the tables of these slots it knows everything by now, from another group. */
+  goOver(slots: Iterable<Slot>, entries: readonly Entry<P>[]): this {
+    this.#reset()
+    for (const slot of slots) this.#places.set(slot, KNOWN)
+    this.#queue.push(...entries)
+    this.#wantsSynced = false
+    return this
+  }
+
   /** A change, or a removal, of a row. */
   offer(slot: Slot, row: Row, entry: Entry<P>): void {
     const place = this.#places.get(slot)

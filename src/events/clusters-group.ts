@@ -1,11 +1,11 @@
 /**
  * Followers of the clusters themselves: their health and labels. There are few of them and no positions: a
- * beginning, or a RESYNC, is all of them.
+ * beginning, or a RESYNC, is all of them. Whoever signed in may see them all.
  */
 import type { Cluster } from '../fleet/cluster.ts'
 import { Entry } from './entry.ts'
-import { type Follower, Group, type GroupContext, type Prelude } from './group.ts'
-import type { ClustersRequest, LiveStart, Membership, Render, Sink } from './live.ts'
+import { type Follower, Group, type GroupContext, type Joiner, type Prelude } from './group.ts'
+import type { ClustersRequest, LiveStart, Membership } from './live.ts'
 
 export class ClustersGroup<P> extends Group<P> {
   protected readonly tables = undefined
@@ -17,20 +17,20 @@ export class ClustersGroup<P> extends Group<P> {
   readonly #beginning = new Map<Follower<P>, string | undefined>()
 
   constructor(
-    key: string,
+    name: string,
+    rights: string,
     request: ClustersRequest,
-    render: Render<P>,
     fleet: { readonly clusters: readonly Cluster[] },
     context: GroupContext,
   ) {
-    super(key, render, 0, context)
+    super(name, rights, 0, context)
     this.#request = request
     this.#fleet = fleet
     for (const cluster of this.#present()) this.#known.set(cluster, cluster.revision)
   }
 
-  join(start: LiveStart, sink: Sink<P>): Membership {
-    const follower = this.add(sink)
+  join(start: LiveStart, joiner: Joiner<P>): Membership {
+    const follower = this.add(joiner)
     if (start.after !== undefined) {
       this.#begin(follower, 'Streams of clusters have no positions to go on from.')
     } else if (start.snapshot) this.#begin(follower)
@@ -38,12 +38,27 @@ export class ClustersGroup<P> extends Group<P> {
     return follower
   }
 
-  override remove(follower: Follower<P>): void {
+  protected override release(follower: Follower<P>): void {
     this.#beginning.delete(follower)
-    super.remove(follower)
+    super.release(follower)
   }
 
-  refresh(): void {
+  protected fork(rights: string): Group<P> {
+    const fork = new ClustersGroup<P>(this.name, rights, this.#request, this.#fleet, this.context)
+    fork.#known.clear()
+    for (const [cluster, revision] of this.#known) fork.#known.set(cluster, revision)
+    return fork
+  }
+
+  override get canAdopt(): boolean {
+    return this.isQuiet
+  }
+
+  adopt(follower: Follower<P>): void {
+    this.admit(follower)
+  }
+
+  refresh(_gone?: readonly Cluster[], _changed?: readonly Cluster[]): void {
     const present = new Set(this.#present())
     const fleet = new Set(this.#fleet.clusters)
     for (const cluster of Array.from(this.#known.keys())) {
@@ -84,6 +99,8 @@ export class ClustersGroup<P> extends Group<P> {
   }
 
   protected resyncAll(message: string): void {
+    for (const [follower] of this.#beginning) this.admit(follower)
+    this.#beginning.clear()
     this.context.counters.resyncs += this.followers.size
     this.pending = [new Entry({ type: 'RESYNC', message }), ...this.#all()]
   }

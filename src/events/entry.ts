@@ -51,6 +51,11 @@ export class Entry<P = unknown> {
     this.before = fields.before
     this.breaks = fields.breaks ?? false
   }
+
+  /** The same, not rendered, for another log. */
+  copy(): Entry<P> {
+    return merge(this, this, this.breaks)
+  }
 }
 
 /** What entries are about: those with one key can be put together. `undefined`: of all. */

@@ -39,6 +39,10 @@ export class EventIterator implements AsyncIterableIterator<LiveEvent>, Sink<Liv
     }
   }
 
+  recall(): readonly LiveEvent[] {
+    return this.#events.splice(0)
+  }
+
   end(reason: string): void {
     if (this.#done) return
     this.#ended = new StreamEnded(reason)

@@ -10,14 +10,22 @@
  * Entries that come faster than passes over the followers can be made are bounded in the same way, for the
  * whole group.
  *
- * What is followed, and what a beginning or a RESYNC is, subclasses know.
+ * Rights change. A group stands for one key of them; where it is told that they may be others, it tells nothing
+ * until it has asked all its followers again: those whose key is another go into a group of that key, which takes
+ * up the log where they were and tells them the difference. Whose eyes see, and who renders, is a follower who is
+ * there and has that key at this moment; nobody is asked who has left.
+ *
+ * What is followed, what a beginning or a RESYNC is, and what other rights mean, subclasses know.
  */
+import type { Cluster } from '../fleet/cluster.ts'
 import type { Clock } from '../fleet/clock.ts'
 import { Batch, type BatchOptions, type Tables } from './batch.ts'
+import type { Directory, Rights } from './directory.ts'
 import { coalesce, Entry } from './entry.ts'
-import type { Membership, Render, Sink } from './live.ts'
+import type { Eyes, LiveStart, Membership, Render, Sink } from './live.ts'
 import type { Passes, Work } from './passes.ts'
 import type { Readings } from './readings.ts'
+import type { TableChannel } from './table-channel.ts'
 
 export interface QueueLimits {
   /** Entries that one follower may have to read. */
@@ -44,10 +52,19 @@ export interface GroupContext {
   readonly limits: QueueLimits
   readonly counters: Counters
   readonly readings: Readings
+  readonly directory: Directory
+  readonly rights: Rights
   /** Something of a group threw, and ended it: for the log. */
   readonly onFailure: (error: unknown) => void
   /** The group has lost its last follower. */
-  readonly onEmpty: (key: string) => void
+  readonly onEmpty: (group: Group<unknown>) => void
+}
+
+/** Whoever joins a group. */
+export interface Joiner<P> {
+  readonly eyes: Eyes
+  readonly render: Render<P>
+  readonly sink: Sink<P>
 }
 
 /** Something that a follower goes through before it reads the log: a snapshot, what it missed. */
@@ -58,10 +75,14 @@ export interface Prelude {
 }
 
 export class Follower<P> implements Membership {
+  readonly eyes: Eyes
+  readonly render: Render<P>
   readonly sink: Sink<P>
-  readonly #group: Group<P>
+  group: Group<P>
   /** The last entry of the log that it has had; nothing while there is a prelude. */
   at: Entry<P> | undefined
+  /** What its sink gave back: it comes before all others. */
+  recalled: readonly P[] | undefined
   /** Entries before those of the log, and how many of them it has had. */
   backlog: readonly Entry<P>[] | undefined
   done = 0
@@ -69,9 +90,11 @@ export class Follower<P> implements Membership {
   left = false
   #wake: (() => void) | undefined
 
-  constructor(sink: Sink<P>, group: Group<P>) {
+  constructor({ eyes, render, sink }: Joiner<P>, group: Group<P>) {
+    this.eyes = eyes
+    this.render = render
     this.sink = sink
-    this.#group = group
+    this.group = group
   }
 
   leave(): void {
@@ -81,27 +104,32 @@ export class Follower<P> implements Membership {
     this.prelude?.close()
     this.prelude = undefined
     this.at = undefined
+    this.recalled = undefined
     this.backlog = undefined
-    this.#group.remove(this)
+    this.group.remove(this)
   }
 
   /** Has the group go on with it when its sink is ready. */
   awaitReady(): void {
     this.#wake ??= () => {
-      if (!this.left) this.#group.wake(this)
+      if (!this.left) this.group.wake(this)
     }
     this.sink.onReady = this.#wake
   }
 }
 
 export abstract class Group<P> implements Work {
-  readonly key: string
+  /** What is followed; with `rights` it is what followers are put together by. */
+  readonly name: string
+  /** The key of the eyes of all followers, when they were asked last. Set by the directory. */
+  rights: string
   readonly context: GroupContext
   protected readonly followers = new Set<Follower<P>>()
   /** Entries that have not been rendered. */
   protected pending: Entry<P>[] = []
   protected closed = false
-  readonly #render: Render<P>
+  /** Nothing that was told or waits says what is there now with these rights: all begin anew when they are asked. */
+  protected mustBeginAnew = false
   readonly #throttleMs: number
   /** The newest entry that has been rendered; at first, one that nobody is told. */
   #tail = new Entry<P>({ type: 'SYNCED' })
@@ -116,13 +144,40 @@ export abstract class Group<P> implements Work {
   /** Some of `pending` was to be rendered already; and of what is told bit by bit. */
   #isDue = false
   #isHalf = false
+  /** Those whose sinks give back what nobody has read. */
+  readonly #recallable = new Set<Follower<P>>()
+  /** The one whose eyes and rendering are used. */
+  #voice: Follower<P> | undefined
+  /** Rights may be others, and this is asking: nothing is told meanwhile. */
+  #asking: Iterator<undefined> | undefined
+  /** What is in the log was rendered with other rights. */
+  #isRenamed = false
+  /** There is another group of these rights, to which its followers go when nothing waits for them here. */
+  #lingers = false
 
-  constructor(key: string, render: Render<P>, throttleMs: number, context: GroupContext) {
-    this.key = key
-    this.#render = render
+  constructor(name: string, rights: string, throttleMs: number, context: GroupContext) {
+    this.name = name
+    this.rights = rights
     this.#throttleMs = throttleMs
     this.context = context
   }
+
+  abstract join(start: LiveStart, joiner: Joiner<P>): Membership
+
+  /** These clusters left the fleet; these joined it, or their labels or health may be others. */
+  abstract refresh(gone: readonly Cluster[], changed: readonly Cluster[]): void
+
+  /** A table is another; of those that look at whole tables. */
+  touch?(channel: TableChannel): void
+
+  /** Another one that has told and is about to tell the same as this one, for nobody yet. */
+  protected abstract fork(rights: string): Group<P>
+
+  /**
+   * A follower of another group of the same name and rights, in which it was told everything. Where that is not
+   * so in the same way here, it is told what there is.
+   */
+  abstract adopt(follower: Follower<P>, from: Group<P>): void
 
   /** For cursors; `undefined`: there are none. */
   protected abstract readonly tables: Tables | undefined
@@ -143,7 +198,61 @@ export abstract class Group<P> implements Work {
   }
 
   protected isUpToDate(follower: Follower<P>): boolean {
-    return !follower.backlog && follower.at === this.#tail
+    return !follower.recalled && !follower.backlog && follower.at === this.#tail
+  }
+
+  /** All that is to be told is rendered, and nothing is being read. */
+  get isQuiet(): boolean {
+    return this.pending.length === 0 && this.isSettled
+  }
+
+  /** What may be seen is what it was when it was asked last. */
+  protected get isSettled(): boolean {
+    return !this.#asking
+  }
+
+  /** Whether followers of another group can come at this moment. */
+  get canAdopt(): boolean {
+    return this.isSettled
+  }
+
+  /** Asks what may be seen, once it is known who follows; some at a time. */
+  protected *askScopes(): Generator<undefined> {}
+
+  /**
+   * All have been asked. `isRenamed`: with a key that is not that of before: what is rendered already is for
+   * nobody any more who has not had it, and rendered anew.
+   */
+  protected onAsked(isRenamed: boolean): void {
+    if (!isRenamed) return
+    const shared = new Map<Entry<P>, readonly Entry<P>[]>()
+    for (const follower of this.followers) {
+      const { at } = follower
+      if (follower.prelude || this.isUpToDate(follower)) continue
+      if (!at) {
+        this.resync(follower, OTHER_RIGHTS)
+        continue
+      }
+      let unread = follower.backlog ? undefined : shared.get(at)
+      if (!unread) {
+        unread = this.#unread(follower).map((entry) => entry.copy())
+        if (!follower.backlog) shared.set(at, unread)
+      }
+      follower.backlog = unread.length > 0 ? unread : undefined
+      follower.done = 0
+      follower.at = this.#tail
+      this.wake(follower)
+    }
+  }
+
+  /** The same, where it is not known what any of them was told. */
+  protected beginAnew(): void {
+    this.mustBeginAnew = false
+    for (const follower of this.followers) {
+      follower.prelude?.close()
+      this.admit(follower)
+    }
+    this.resyncAll(OTHER_RIGHTS)
   }
 
   /** All that was pending is rendered. */
@@ -156,24 +265,92 @@ export abstract class Group<P> implements Work {
   /** A follower that has all that the log's entries up to now tell, if nothing is pending. */
   protected admit(follower: Follower<P>, backlog: readonly Entry<P>[] = []): void {
     follower.prelude = undefined
+    follower.recalled = undefined
     follower.at = this.#tail
     follower.backlog = backlog.length > 0 ? backlog : undefined
     follower.done = 0
     if (follower.backlog) this.wake(follower)
   }
 
-  protected add(sink: Sink<P>): Follower<P> {
-    const follower = new Follower(sink, this)
-    this.followers.add(follower)
+  protected add(joiner: Joiner<P>): Follower<P> {
+    const follower = new Follower(joiner, this)
+    this.#enrol(follower)
     this.context.counters.followers++
     return follower
   }
 
   remove(follower: Follower<P>): void {
-    this.#awake.delete(follower)
-    if (!this.followers.delete(follower)) return
+    if (!this.followers.has(follower)) return
+    this.release(follower)
     this.context.counters.followers--
-    if (this.followers.size === 0 && !this.closed) this.context.onEmpty(this.key)
+    if (this.followers.size === 0 && !this.closed) this.context.onEmpty(this)
+  }
+
+  /** What waits is told in the next pass, whenever the last one was. */
+  protected hurry(): void {
+    this.#isDue = true
+  }
+
+  /** It is none of its followers any more. */
+  protected release(follower: Follower<P>): void {
+    this.followers.delete(follower)
+    this.#awake.delete(follower)
+    this.#recallable.delete(follower)
+    if (this.#voice === follower) this.#voice = undefined
+  }
+
+  /** One that another group released. */
+  protected take(follower: Follower<P>): void {
+    follower.group = this
+    this.#enrol(follower)
+  }
+
+  #enrol(follower: Follower<P>): void {
+    this.followers.add(follower)
+    if (follower.sink.recall) this.#recallable.add(follower)
+  }
+
+  /** What may be seen may be another: before it tells anything more, it asks. */
+  rightsChanged(): void {
+    if (this.closed) return
+    for (const follower of this.#recallable) {
+      const recalled = follower.sink.recall?.() ?? []
+      if (recalled.length === 0) continue
+      follower.recalled = [...recalled, ...(follower.recalled ?? [])]
+      this.wake(follower)
+    }
+    this.#asking = this.#ask()
+    this.context.passes.add(this)
+  }
+
+  /** Asks at once, if there is anything to ask. */
+  settle(): void {
+    while (this.#asking && !this.closed) this.#askOn(() => false)
+  }
+
+  /**
+   * A follower who has these rights now. Where there is none the rights have changed under it: it asks, and tells
+   * nothing until then.
+   */
+  protected voice(): Follower<P> | undefined {
+    const known = this.#voice
+    if (known && this.#hasRights(known)) return known
+    this.#voice = undefined
+    for (const follower of this.followers) {
+      if (this.#hasRights(follower)) return (this.#voice = follower)
+    }
+    this.rightsChanged()
+    return undefined
+  }
+
+  /** What these eyes show cannot be known: whoever sees with them ends, and nobody else. */
+  protected expel(eyes: Eyes, error: unknown): void {
+    this.context.onFailure(error)
+    for (const follower of this.followers) {
+      if (follower.eyes !== eyes) continue
+      follower.leave()
+      follower.sink.end(FAILED)
+    }
   }
 
   wake(follower: Follower<P>): void {
@@ -200,6 +377,7 @@ export abstract class Group<P> implements Work {
     this.context.passes.remove(this)
     this.#cancelTimer?.()
     this.#pass = undefined
+    this.#asking = undefined
     this.pending = []
     for (const follower of this.followers) {
       follower.leave()
@@ -211,13 +389,19 @@ export abstract class Group<P> implements Work {
   fail(error: unknown): void {
     if (this.closed) return
     this.context.onFailure(error)
-    // What was thrown is not meant for clients.
-    this.close('This cannot be followed any more, by a mistake of the gateway: its log says more.')
-    this.context.onEmpty(this.key)
+    this.close(FAILED)
+    this.context.onEmpty(this)
   }
 
   run(spent: () => boolean): boolean {
     if (this.closed) return false
+    if (!this.#askOn(spent) || !this.voice()) return !this.closed
+    const goesOn = this.#tell(spent)
+    if (this.closed || !this.#lingers) return goesOn && !this.closed
+    return this.#goOver(spent) || goesOn
+  }
+
+  #tell(spent: () => boolean): boolean {
     // By turns: followers that wake all the time must not keep the others waiting, nor the other way round.
     this.#passIsNext = !this.#passIsNext && this.#serveAwake(spent)
     if (this.closed) return false
@@ -242,11 +426,17 @@ export abstract class Group<P> implements Work {
     entries: readonly Entry<P>[],
     options: Omit<BatchOptions, 'tables'>,
   ): readonly P[] | undefined {
+    const voice = this.voice()
+    if (!voice) {
+      // What was to be told is told by nobody.
+      this.mustBeginAnew = true
+      return undefined
+    }
     const breaksAt = entries.findIndex(({ breaks }) => breaks)
     const batch = new Batch(entries, { ...options, tables: this.tables, breaksAt })
     this.context.counters.renders += entries.length
     try {
-      return this.#render(batch.events)
+      return voice.render(batch.events)
     } catch (error) {
       this.fail(error)
       return undefined
@@ -289,7 +479,8 @@ export abstract class Group<P> implements Work {
     const before = cursors.before && !this.#isHalf
     const cursorsFrom = before && cursors.after ? 0 : cursors.after ? entries.length - 1 : Infinity
     // Whoever has the first of them only must not go on from a cursor before it.
-    if (!before && entries[0]) entries[0].breaks = true
+    const isWhole = cursors.after && entries.length === 1 && !this.#isHalf
+    if (!before && !isWhole && entries[0]) entries[0].breaks = true
     let done = 0
     while (done < entries.length) {
       const piece = entries.slice(done, done + PIECE)
@@ -328,8 +519,9 @@ export abstract class Group<P> implements Work {
   /** Returns whether it could go on. */
   #serve(follower: Follower<P>, spent: () => boolean): boolean {
     if (follower.left) return false
-    if (follower.prelude) return follower.prelude.pump(spent)
-    this.#flush(follower, false)
+    if (follower.prelude && !follower.recalled) return follower.prelude.pump(spent)
+    if (follower.prelude) this.#writeRecalled(follower)
+    else this.#flush(follower, false)
     // It was in the way of what is told bit by bit.
     if (follower.at === this.#tail && this.canAdvance) this.context.passes.add(this)
     return false
@@ -337,13 +529,17 @@ export abstract class Group<P> implements Work {
 
   #flush(follower: Follower<P>, isPass: boolean): void {
     const { sink } = follower
-    while (!follower.left && (follower.backlog || follower.at !== this.#tail)) {
+    while (follower.group === this && !follower.left && !this.isUpToDate(follower)) {
       if (!sink.ready) {
         follower.awaitReady()
         if (isPass) this.#bound(follower)
         return
       }
-      if (follower.backlog) this.#writeBacklog(follower, follower.backlog)
+      if (follower.recalled) {
+        const { recalled } = follower
+        follower.recalled = undefined
+        this.write(follower, recalled)
+      } else if (follower.backlog) this.#writeBacklog(follower, follower.backlog)
       else {
         const { payloads, end } = this.#after(follower.at!)
         follower.at = end
@@ -374,10 +570,11 @@ export abstract class Group<P> implements Work {
     const missing = chunk.filter((entry) => entry.payload === undefined)
     const rendered = missing.length === 0 ? [] : this.render(missing, { cursorsFrom: Infinity })
     if (!rendered) return
-    let next = 0
+    // Others may have the same to read.
+    missing.forEach((entry, i) => (entry.payload = rendered[i]!))
     this.write(
       follower,
-      chunk.map((entry) => entry.payload ?? rendered[next++]!),
+      chunk.map((entry) => entry.payload!),
     )
   }
 
@@ -386,9 +583,7 @@ export abstract class Group<P> implements Work {
     const { queue } = this.context.limits
     const backlog = follower.backlog ? follower.backlog.length - follower.done : 0
     if (backlog + this.#tail.number - follower.at!.number <= queue) return
-    const entries = follower.backlog?.slice(follower.done) ?? []
-    for (let entry = follower.at!.next; entry; entry = entry.next) entries.push(entry)
-    const fewer = coalesce(entries)
+    const fewer = coalesce(this.#unread(follower))
     if (fewer.length > queue * COALESCED) {
       this.resync(follower, `The reader was too slow: more than ${queue} changes waited, and were left out.`)
       return
@@ -397,7 +592,133 @@ export abstract class Group<P> implements Work {
     follower.done = 0
     follower.at = this.#tail
   }
+
+  #unread(follower: Follower<P>): Entry<P>[] {
+    const entries = follower.backlog?.slice(follower.done) ?? []
+    for (let entry = follower.at!.next; entry; entry = entry.next) entries.push(entry)
+    return entries
+  }
+
+  // Rights.
+
+  #hasRights({ eyes }: Follower<P>): boolean {
+    try {
+      return this.context.rights.now(eyes) === this.rights
+    } catch (error) {
+      this.expel(eyes, error)
+      return false
+    }
+  }
+
+  /** Returns whether all is asked. */
+  #askOn(spent: () => boolean): boolean {
+    for (let asking = this.#asking; asking; asking = this.#asking) {
+      const isDone = asking.next().done ?? false
+      if (this.closed) return false
+      // It may have to begin anew.
+      if (isDone && this.#asking === asking) this.#asking = undefined
+      else if (spent()) return false
+    }
+    return true
+  }
+
+  *#ask(): Generator<undefined> {
+    const byKey = new Map<string, Follower<P>[]>()
+    let asked = 0
+    for (const follower of this.followers) {
+      try {
+        const key = this.context.rights.of(follower.eyes)
+        const some = byKey.get(key)
+        if (some) some.push(follower)
+        else byKey.set(key, [follower])
+      } catch (error) {
+        this.expel(follower.eyes, error)
+      }
+      if (++asked % ASKED === 0) yield
+    }
+    if (this.closed) return
+    // The most of them stay.
+    const largest = () => Array.from(byKey).reduce((a, b) => (b[1].length > a[1].length ? b : a))[0]
+    const kept = byKey.has(this.rights) ? this.rights : largest()
+    for (const [key, followers] of byKey) {
+      if (key === kept) continue
+      this.#part(key, followers)
+      yield
+    }
+    if (kept !== this.rights) {
+      this.#lingers = !this.context.directory.rename(this, kept)
+      this.#isRenamed = true
+      this.#writes.clear()
+    }
+    yield* this.askScopes()
+    const isRenamed = this.#isRenamed
+    this.#isRenamed = false
+    if (this.mustBeginAnew) this.beginAnew()
+    else this.onAsked(isRenamed)
+  }
+
+  /** These followers have other rights than the rest: they go on in a group of their own. */
+  #part(rights: string, followers: readonly Follower<P>[]): void {
+    const fork = this.fork(rights)
+    fork.#lastCut = this.#lastCut
+    fork.#isHalf = this.#isHalf
+    fork.#isRenamed = true
+    fork.mustBeginAnew ||= this.mustBeginAnew
+    fork.pending = this.pending.map((entry) => entry.copy())
+    fork.#lingers = !this.context.directory.add(fork)
+    for (const follower of followers) {
+      if (follower.left || follower.group !== this) continue
+      const unread = follower.at && this.#unread(follower)
+      follower.prelude?.close()
+      follower.prelude = undefined
+      this.release(follower)
+      fork.take(follower)
+      follower.at = unread && fork.#tail
+      follower.backlog = unread && unread.length > 0 ? unread : undefined
+      follower.done = 0
+    }
+    if (fork.followers.size === 0) this.context.onEmpty(fork)
+    else fork.rightsChanged()
+  }
+
+  /** Its followers go to the group that has the name; returns whether it could go on with that at once. */
+  #goOver(spent: () => boolean): boolean {
+    const { directory } = this.context
+    const peer = directory.find<P>(this.name, this.rights)
+    if (!peer) {
+      this.#lingers = !directory.rename(this, this.rights)
+      return false
+    }
+    if (!this.isQuiet) return false
+    for (const follower of this.followers) {
+      if (!peer.canAdopt) return true
+      if (follower.prelude || !this.isUpToDate(follower)) continue
+      this.release(follower)
+      peer.take(follower)
+      peer.adopt(follower, this)
+      if (spent()) break
+    }
+    if (this.followers.size > 0) return this.followers.values().some((follower) => this.isUpToDate(follower))
+    this.context.onEmpty(this)
+    return false
+  }
+
+  #writeRecalled(follower: Follower<P>): void {
+    const { recalled, sink } = follower
+    if (!sink.ready) return follower.awaitReady()
+    follower.recalled = undefined
+    if (recalled) this.write(follower, recalled)
+    this.wake(follower)
+  }
 }
+
+/** Followers that are asked for their rights before the time is looked at. */
+const ASKED = 256
+
+export const OTHER_RIGHTS = 'What may be seen is another: it is read anew.'
+
+// What was thrown is not meant for clients.
+const FAILED = 'This cannot be followed any more, by a mistake of the gateway: its log says more.'
 
 /** Entries that are rendered before the time is looked at. */
 const PIECE = 32

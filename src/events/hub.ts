@@ -3,7 +3,7 @@
  * for the journals; everything else is done by the groups that somebody has joined, in passes that leave the
  * event loop free in between.
  *
- * Knows nothing of sockets, GraphQL or users: a request says what is meant and what may be seen, a `Render`
+ * Knows nothing of sockets, GraphQL or users: a request says what is meant, eyes what may be seen, a `Render`
  * makes bytes, a `Sink` takes them.
  */
 import type { Clock } from '../fleet/clock.ts'
@@ -12,20 +12,11 @@ import { ALL_KINDS } from '../kubernetes/kinds.ts'
 import type { Kind } from '../kubernetes/rows.ts'
 import { holdCursors } from './batch.ts'
 import { ClustersGroup } from './clusters-group.ts'
+import { Directory, Rights } from './directory.ts'
 import { EventIterator } from './event-iterator.ts'
-import type { Counters, GroupContext, QueueLimits } from './group.ts'
+import type { Counters, Group, GroupContext, Joiner, QueueLimits } from './group.ts'
 import { Journals, JOURNAL_LIMITS, type JournalLimits } from './journal.ts'
-import type {
-  Eyes,
-  Join,
-  LiveEvent,
-  LiveHub,
-  LiveRequest,
-  LiveStart,
-  Membership,
-  Render,
-  Sink,
-} from './live.ts'
+import type { Eyes, Join, LiveEvent, LiveHub, LiveRequest, LiveStart, Membership, Render } from './live.ts'
 import { Passes } from './passes.ts'
 import { decodePosition, encodePosition } from './position.ts'
 import { RecomputedGroup } from './recomputed-group.ts'
@@ -45,12 +36,6 @@ export interface HubOptions {
 
 const QUEUE_LIMITS: QueueLimits = { queue: 4_096, chunk: 128 }
 
-/** A kind of group for each type of request; `P` is what its sinks take. */
-type AnyGroup<P> =
-  | { readonly type: 'rows'; readonly group: RowsGroup<P> }
-  | { readonly type: 'recomputed'; readonly group: RecomputedGroup<P> }
-  | { readonly type: 'clusters'; readonly group: ClustersGroup<P> }
-
 export class Hub implements LiveHub, Channels {
   readonly #fleet: Fleet
   readonly #journals: Journals
@@ -63,8 +48,8 @@ export class Hub implements LiveHub, Channels {
   readonly #channels = new Map<Cluster, ReadonlyMap<Kind, TableChannel>>()
   /** Of each cluster, as the groups know it. */
   readonly #revisions = new Map<Cluster, number>()
-  readonly #groups = new Map<string, AnyGroup<Buffer> | AnyGroup<LiveEvent>>()
-  readonly #recomputed = new Set<{ touch(channel: TableChannel): void }>()
+  readonly #directory = new Directory(this.#counters)
+  readonly #rights = new Rights()
   readonly #unlisten: () => void
   #iterators = 0
   #closed = false
@@ -78,8 +63,10 @@ export class Hub implements LiveHub, Channels {
       limits: { ...QUEUE_LIMITS, ...limits },
       counters: this.#counters,
       readings: this.#readings,
+      directory: this.#directory,
+      rights: this.#rights,
       onFailure: onFailure ?? (() => {}),
-      onEmpty: (key) => this.#drop(key),
+      onEmpty: (group) => this.#drop(group),
     }
     this.#unlisten = fleet.onChange(() => this.#onFleet())
     this.#open()
@@ -101,10 +88,7 @@ export class Hub implements LiveHub, Channels {
   }
 
   join({ key, eyes, request, render, start, sink }: Join): Membership {
-    const full = `${request.type}:${key}\n${eyes.key}`
-    // Keys of iterators begin otherwise, so that it takes payloads.
-    const known = this.#groups.get(full) as AnyGroup<Buffer> | undefined
-    return this.#join(full, request, eyes, render, start, sink, known)
+    return this.#join(`${request.type}:${key}`, request, start, { eyes, render, sink })
   }
 
   iterate(
@@ -114,34 +98,44 @@ export class Hub implements LiveHub, Channels {
     signal?: AbortSignal,
   ): AsyncIterableIterator<LiveEvent> {
     const iterator = new EventIterator(signal)
-    const key = `#${++this.#iterators}`
-    return iterator.attach(this.#join(key, request, eyes, keepEvents, start, iterator, undefined))
+    // Names of groups that take payloads begin otherwise.
+    const name = `#${++this.#iterators}`
+    return iterator.attach(this.#join(name, request, start, { eyes, render: keepEvents, sink: iterator }))
   }
 
   /**
-   * Where the tables of these kinds are in these clusters: a valid `after` for whoever has read them by now.
-   * `null` where there is nothing to go on from.
+   * Where the tables of these kinds are in these clusters: a valid `after` for whoever has read by now what these
+   * eyes show of them. `null` where there is nothing to go on from.
    */
-  position(kinds: readonly Kind[], clusters: readonly Cluster[]): string | null {
+  position(kinds: readonly Kind[], clusters: readonly Cluster[], eyes: Eyes): string | null {
     const known = clusters.flatMap((cluster) => {
       const channels = this.#channels.get(cluster)
       if (!channels) return []
-      return [[cluster.name, kinds.map((kind) => channels.get(kind)!.journal.position())] as const]
+      const tables = kinds.map((kind) => ({
+        channel: channels.get(kind)!,
+        scope: eyes.scope(cluster, kind),
+      }))
+      if (tables.every(({ scope }) => scope === undefined)) return []
+      const versions = tables.map(({ channel, scope }) =>
+        scope === undefined ? null : channel.journal.position(),
+      )
+      const seals = tables.map(({ channel, scope }) =>
+        scope === undefined ? undefined : channel.sealOf(scope),
+      )
+      return [[cluster.name, versions, seals] as const]
     })
     return known.length === 0 ? null : encodePosition(kinds, known)
   }
 
   /**
-   * What viewers may see may be another: asks every request's `scope` again – of the groups with this key, or
-   * of all. What is hidden now is DELETED as FORBIDDEN, what is shown is ADDED; whoever had not read
-   * everything begins anew.
+   * What anybody may see may be another: from now on nobody is told anything before their eyes have been asked
+   * again. What is hidden now is DELETED as FORBIDDEN, what is shown is ADDED; whoever had not read everything may
+   * begin anew. Cheap enough to be called some times a second.
    */
-  rightsChanged(key?: string): void {
+  rightsChanged(): void {
     this.#changes.count++
-    for (const [full, made] of Array.from(this.#groups)) {
-      if (key !== undefined && full !== `${made.type}:${key}`) continue
-      attempt(made.group, () => (made.type === 'rows' ? made.group.rightsChanged() : made.group.refresh()))
-    }
+    this.#rights.changed()
+    for (const group of this.#directory.all) group.rightsChanged()
   }
 
   /** Ends every follower. Idempotent. */
@@ -149,68 +143,48 @@ export class Hub implements LiveHub, Channels {
     if (this.#closed) return
     this.#closed = true
     this.#unlisten()
-    for (const { group } of Array.from(this.#groups.values())) group.close(reason)
-    this.#groups.clear()
-    this.#recomputed.clear()
-    this.#counters.groups = 0
+    for (const group of this.#directory.all) this.#drop(group, reason)
     this.#passes.close()
     for (const channels of this.#channels.values()) for (const channel of channels.values()) channel.close()
     this.#channels.clear()
   }
 
   #join<P extends Buffer | LiveEvent>(
-    key: string,
+    name: string,
     request: LiveRequest,
-    eyes: Eyes,
-    render: Render<P>,
     start: LiveStart,
-    sink: Sink<P>,
-    known: AnyGroup<P> | undefined,
+    joiner: Joiner<P>,
   ): Membership {
     if (start.after !== undefined) decodePosition(start.after)
     if (this.#closed) {
-      queueMicrotask(() => sink.end('The server is closing.'))
+      queueMicrotask(() => joiner.sink.end('The server is closing.'))
       return { leave() {} }
     }
-    const found = known ?? this.#make(key, request, eyes, render)
+    const rights = joiner.eyes.key
+    // If it has to be asked, it may be that of others afterwards.
+    this.#directory.find<P>(name, rights)?.settle()
+    const known = this.#directory.find<P>(name, rights)
+    if (known) return known.join(start, joiner)
+    const made = this.#groupOf<P>(name, rights, request, joiner.eyes)
+    this.#directory.add(made)
     try {
-      return found.type === 'recomputed' ? found.group.join(sink) : found.group.join(start, sink)
+      return made.join(start, joiner)
     } catch (error) {
-      if (!known) this.#drop(key)
+      this.#drop(made)
       throw error
     }
   }
 
-  #make<P extends Buffer | LiveEvent>(
-    key: string,
-    request: LiveRequest,
-    eyes: Eyes,
-    render: Render<P>,
-  ): AnyGroup<P> {
-    const made = this.#groupOf(key, request, eyes, render)
-    if (made.type === 'recomputed') this.#recomputed.add(made.group)
-    // What a group's sinks take is known to whoever made it: joins, or one iterator.
-    this.#groups.set(key, made as AnyGroup<Buffer> | AnyGroup<LiveEvent>)
-    this.#counters.groups = this.#groups.size
-    return made
+  #groupOf<P>(name: string, rights: string, request: LiveRequest, eyes: Eyes): Group<P> {
+    const context = this.#context
+    if (request.type === 'rows') return new RowsGroup(name, rights, request, eyes, this, context)
+    if (request.type === 'clusters') return new ClustersGroup(name, rights, request, this, context)
+    return new RecomputedGroup(name, rights, request, context)
   }
 
-  #groupOf<P>(key: string, request: LiveRequest, eyes: Eyes, render: Render<P>): AnyGroup<P> {
-    const { type } = request
-    if (type === 'rows')
-      return { type, group: new RowsGroup(key, request, eyes, render, this, this.#context) }
-    if (type === 'clusters')
-      return { type, group: new ClustersGroup(key, request, render, this, this.#context) }
-    return { type, group: new RecomputedGroup(key, request, render, this.#context) }
-  }
-
-  #drop(key: string): void {
-    const dropped = this.#groups.get(key)
-    if (!dropped) return
-    this.#groups.delete(key)
-    this.#counters.groups = this.#groups.size
-    if (dropped.type === 'recomputed') this.#recomputed.delete(dropped.group)
-    dropped.group.close('Nobody follows this any more.')
+  #drop(group: Group<unknown>, reason = 'Nobody follows this any more.'): void {
+    this.#directory.delete(group)
+    group.close(reason)
   }
 
   #open(): void {
@@ -219,7 +193,7 @@ export class Hub implements LiveHub, Channels {
       if (this.#channels.has(cluster)) continue
       const touched = (channel: TableChannel) => {
         this.#changes.count++
-        for (const group of this.#recomputed) group.touch(channel)
+        this.#directory.touch(channel)
       }
       this.#channels.set(
         cluster,
@@ -245,8 +219,7 @@ export class Hub implements LiveHub, Channels {
       (cluster) => this.#revisions.get(cluster) !== cluster.revision,
     )
     this.#open()
-    for (const { group } of Array.from(this.#groups.values()))
-      attempt(group, () => group.refresh(gone, changed))
+    for (const group of this.#directory.all) attempt(group, () => group.refresh(gone, changed))
     // By now nobody follows them.
     for (const [, channels] of closing) for (const channel of channels.values()) channel.close()
   }

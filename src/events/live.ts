@@ -120,7 +120,8 @@ export type Payload = Buffer
 
 /**
  * Turns events into payloads, one for one; called once for a group, in order, with the fleet as it is at that
- * moment. A snapshot, or what one follower alone missed, is rendered for that follower.
+ * moment, and what the follower who gave it may see of it. A snapshot, or what one follower alone missed, is
+ * rendered for that follower.
  */
 export type Render<P = Payload> = (events: readonly LiveEvent[]) => readonly P[]
 
@@ -132,6 +133,11 @@ export interface Sink<P = Payload> {
   write(payloads: readonly P[]): void
   /** Set by the hub; the sink calls it when it is ready again. */
   onReady: (() => void) | undefined
+  /**
+   * Takes back what was written and nobody has read yet, oldest first; a sink that cannot, a socket, has none. What
+   * may be seen may have become less since.
+   */
+  recall?(): readonly P[]
   /** The stream is over, by the server: it closes, or the request cannot be followed any more. */
   end(reason: string): void
 }
@@ -153,7 +159,7 @@ export interface Join {
   readonly key: string
   readonly eyes: Eyes
   readonly request: LiveRequest
-  /** That of a follower who is still there is used for the whole group. */
+  /** That of a follower who is there, with the rights of the group, is used for all of it. */
   readonly render: Render
   readonly start: LiveStart
   readonly sink: Sink

@@ -1,19 +1,28 @@
 /**
  * Positions: up to where somebody knows the fleet, as one short text that every replica understands, also
- * after a restart. It holds the resourceVersion of each table concerned, and nothing of any process.
+ * after a restart. It holds the resourceVersion of each table concerned, with which rights they were seen, and
+ * nothing of any process.
  *
  * A client gets it as `cursor` and gives it back as `after`. It is opaque to them.
  *
- * Format: base64url of a version byte; the number of kinds and their names, each after its length; then for
- * each cluster six bytes of its name's SHA-256 and, for each kind, an unsigned LEB128 number: 0 where nothing
- * of the table is known, 1 where its version is none that can be compared, else the version plus 1.
+ * Format: base64url of a version byte; the number of kinds and, for each, its name after its length and six bytes
+ * for its rights; then for each cluster six bytes of its name's SHA-256 and, for each kind, an unsigned LEB128
+ * number: 0 where nothing of the table is known, 1 where its version is none that can be compared, else the
+ * version plus 1.
+ *
+ * The rights of a kind are the seals (`seal.ts`) of those of its tables that the position knows, put together so
+ * that their order does not matter. A cluster that joined since is not one of them, and changes nothing.
  */
 import { hash } from 'node:crypto'
 import type { Kind } from '../kubernetes/rows.ts'
+import { NO_SEAL, type Seal, together } from './seal.ts'
 
-const FORMAT = 1
+const FORMAT = 2
+/** It said nothing of rights: nobody can go on from it. */
+const FORMAT_WITHOUT_RIGHTS = 1
 const HASH_BYTES = 6
 const HASH_CHARS = 2 * HASH_BYTES
+const RIGHTS_BYTES = 6
 const LIMIT = 2n ** 63n
 const DECIMAL = /^[1-9][0-9]{0,18}$/
 const KIND_NAME = /^[A-Za-z]{1,63}$/
@@ -34,21 +43,32 @@ export class PositionError extends Error {
 /** Of a cluster: one version per kind, in the kinds' order; nothing where nothing of that table is known. */
 export type ClusterVersions = readonly (string | null | undefined)[]
 
+/** Of a cluster: the seal of each of its tables, in the kinds' order. */
+export type ClusterSeals = readonly (Seal | undefined)[]
+
 export function encodePosition(
   kinds: readonly Kind[],
-  clusters: Iterable<readonly [cluster: string, versions: ClusterVersions]>,
+  clusters: Iterable<readonly [cluster: string, versions: ClusterVersions, seals?: ClusterSeals]>,
 ): string {
   const writer = new Writer()
   writer.byte(FORMAT)
   writer.byte(kinds.length)
+  const places: number[] = []
   for (const kind of kinds) {
     writer.byte(kind.length)
     writer.text(kind, 'latin1')
+    places.push(writer.room(RIGHTS_BYTES))
   }
-  for (const [cluster, versions] of clusters) {
+  const rights = kinds.map(() => NO_SEAL)
+  for (const [cluster, versions, seals] of clusters) {
     writer.text(hashOf(cluster), 'hex')
-    for (let i = 0; i < kinds.length; i++) writer.version(versions[i] ?? null)
+    for (let i = 0; i < kinds.length; i++) {
+      const version = versions[i] ?? null
+      writer.version(version)
+      if (version !== null) rights[i] = together(rights[i]!, seals?.[i] ?? NO_SEAL)
+    }
   }
+  places.forEach((place, i) => writer.seal(place, rights[i]!))
   return writer.toString()
 }
 
@@ -56,10 +76,17 @@ export function encodePosition(
 export class Position {
   readonly #kinds: readonly string[]
   readonly #clusters: ReadonlyMap<string, readonly bigint[]>
+  /** Of each kind; nothing in an old format. */
+  readonly #rights: readonly Seal[]
 
-  constructor(kinds: readonly string[], clusters: ReadonlyMap<string, readonly bigint[]>) {
+  constructor(
+    kinds: readonly string[],
+    clusters: ReadonlyMap<string, readonly bigint[]>,
+    rights: readonly Seal[],
+  ) {
     this.#kinds = kinds
     this.#clusters = clusters
+    this.#rights = rights
   }
 
   /** `undefined`: nothing of this table is known. `null`: something is, but its version cannot be compared. */
@@ -67,6 +94,28 @@ export class Position {
     const version = this.#clusters.get(hashOf(cluster))?.[this.#kinds.indexOf(kind)]
     if (version === undefined || version === 0n) return undefined
     return version === 1n ? null : String(version - 1n)
+  }
+
+  /**
+   * Whether what it knows of these kinds was seen with the rights that `sealOf` says. Asked of the clusters that
+   * are named; what it knows of others `knowsOthers` tells.
+   */
+  isSealedBy(
+    clusters: Iterable<string>,
+    kinds: readonly Kind[],
+    sealOf: (cluster: string, kind: Kind) => Seal | undefined,
+  ): boolean {
+    const names = Array.from(clusters)
+    return kinds.every((kind) => {
+      const i = this.#kinds.indexOf(kind)
+      if (i < 0) return true
+      const sealed = this.#rights[i]
+      if (!sealed) return false
+      const now = names
+        .filter((cluster) => this.versionOf(cluster, kind) !== undefined)
+        .reduce((seal, cluster) => together(seal, sealOf(cluster, kind) ?? NO_SEAL), NO_SEAL)
+      return now[0] === sealed[0] && now[1] === sealed[1]
+    })
   }
 
   /** Whether anything of these kinds is known of a cluster that is none of those named. */
@@ -87,12 +136,15 @@ export function decodePosition(text: string): Position {
   // Node skips over whatever is no base64url.
   if (bytes.toString('base64url') !== text) throw new PositionError()
   const reader = new Reader(bytes)
-  if (reader.byte() !== FORMAT) throw new PositionError()
+  const format = reader.byte()
+  if (format !== FORMAT && format !== FORMAT_WITHOUT_RIGHTS) throw new PositionError()
   const kinds: string[] = []
+  const rights: Seal[] = []
   for (let count = reader.byte(); count > 0; count--) {
     const kind = reader.take(reader.byte()).toString('latin1')
     if (!KIND_NAME.test(kind) || kinds.includes(kind)) throw new PositionError()
     kinds.push(kind)
+    if (format === FORMAT) rights.push(reader.seal())
   }
   const clusters = new Map<string, readonly bigint[]>()
   while (!reader.done) {
@@ -103,7 +155,7 @@ export function decodePosition(text: string): Position {
       kinds.map(() => reader.number()),
     )
   }
-  return new Position(kinds, clusters)
+  return new Position(kinds, clusters, rights)
 }
 
 class Reader {
@@ -129,6 +181,11 @@ class Reader {
     this.#at += length
     if (this.#at > this.#bytes.length) throw new PositionError()
     return this.#bytes.subarray(start, this.#at)
+  }
+
+  seal(): Seal {
+    const bytes = this.take(RIGHTS_BYTES)
+    return [bytes.readInt32BE(0), bytes.readUInt16BE(4)]
   }
 
   number(): bigint {
@@ -160,6 +217,18 @@ class Writer {
   text(text: string, encoding: 'latin1' | 'hex'): void {
     this.#reserve(text.length)
     this.#at += this.#bytes.write(text, this.#at, encoding)
+  }
+
+  /** Leaves room for so many bytes, and returns where. */
+  room(length: number): number {
+    this.#reserve(length)
+    this.#at += length
+    return this.#at - length
+  }
+
+  seal(place: number, [first, second]: Seal): void {
+    this.#bytes.writeInt32BE(first, place)
+    this.#bytes.writeUInt16BE(second, place + 4)
   }
 
   version(version: string | null): void {

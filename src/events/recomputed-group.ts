@@ -2,55 +2,99 @@
  * Followers of something that is made from whole tables: only its newest state counts, so nobody has more
  * than one payload to read, and one that is the same as the last is sent to nobody.
  */
+import type { Cluster } from '../fleet/cluster.ts'
 import { Entry } from './entry.ts'
-import { type Follower, Group, type GroupContext } from './group.ts'
-import type { Membership, RecomputedRequest, Render, Sink } from './live.ts'
+import { type Follower, Group, type GroupContext, type Joiner } from './group.ts'
+import type { LiveStart, Membership, RecomputedRequest } from './live.ts'
 import type { TableChannel } from './table-channel.ts'
 
 export class RecomputedGroup<P> extends Group<P> {
   protected readonly tables = undefined
   readonly #request: RecomputedRequest
+  /** With the rights of now; and with whatever rights, for nothing but to compare with. */
   #last: P | undefined
+  #lastTold: P | undefined
+  /** Somebody has not had the last one: the next one is sent though it may be the same. */
+  #isOwed = false
 
-  constructor(key: string, request: RecomputedRequest, render: Render<P>, context: GroupContext) {
-    super(key, render, request.intervalMs, { ...context, limits: { ...context.limits, queue: 1 } })
+  constructor(name: string, rights: string, request: RecomputedRequest, context: GroupContext) {
+    super(name, rights, request.intervalMs, { ...context, limits: { ...context.limits, queue: 1 } })
     this.#request = request
   }
 
-  join(sink: Sink<P>): Membership {
-    const follower = this.add(sink)
-    this.admit(follower, this.#latest())
-    if (this.#last === undefined) this.refresh()
+  join(_start: LiveStart, joiner: Joiner<P>): Membership {
+    const follower = this.add(joiner)
+    this.#welcome(follower)
     return follower
   }
 
-  touch({ cluster, table }: TableChannel): void {
+  override touch({ cluster, table }: TableChannel): void {
     if (this.pending.length > 0 || !this.#request.kinds.includes(table.kind)) return
     if (this.#request.clusters(cluster)) this.refresh()
   }
 
   /** It may be another one, for whatever reason. */
-  refresh(): void {
+  refresh(_gone?: readonly Cluster[], _changed?: readonly Cluster[]): void {
     if (this.pending.length === 0) this.push(new Entry({ type: 'SYNCED' }))
   }
 
   protected override isNews(payload: P): boolean {
-    const last = this.#last
-    if (Buffer.isBuffer(last) && Buffer.isBuffer(payload) && last.equals(payload)) return false
+    const isOwed = this.#isOwed
+    const isSame = areSame(this.#lastTold, payload)
+    this.#isOwed = false
     this.#last = payload
-    return true
+    this.#lastTold = payload
+    return isOwed || !isSame
+  }
+
+  protected override onAsked(isRenamed: boolean): void {
+    if (isRenamed) {
+      this.#last = undefined
+      for (const follower of this.followers) {
+        if (this.isUpToDate(follower)) continue
+        this.admit(follower)
+        this.#isOwed = true
+      }
+      this.hurry()
+    }
+    this.refresh()
+  }
+
+  protected fork(rights: string): Group<P> {
+    const fork = new RecomputedGroup<P>(this.name, rights, this.#request, this.context)
+    fork.#lastTold = this.#lastTold
+    return fork
+  }
+
+  adopt(follower: Follower<P>, from: Group<P>): void {
+    const had = from instanceof RecomputedGroup ? (from.#lastTold as P | undefined) : undefined
+    if (this.#last !== undefined && areSame(had, this.#last)) this.admit(follower)
+    else this.#welcome(follower)
   }
 
   protected resync(follower: Follower<P>): void {
-    this.admit(follower, this.#latest())
+    this.#welcome(follower)
   }
 
-  protected resyncAll(): void {}
+  protected resyncAll(): void {
+    this.#isOwed = true
+    this.refresh()
+  }
 
-  #latest(): Entry<P>[] {
-    if (this.#last === undefined) return []
+  #welcome(follower: Follower<P>): void {
+    if (this.#last === undefined) {
+      this.#isOwed = true
+      this.admit(follower)
+      this.refresh()
+      return
+    }
     const entry = new Entry<P>({ type: 'SYNCED' })
     entry.payload = this.#last
-    return [entry]
+    this.admit(follower, [entry])
   }
+}
+
+/** Payloads that are no bytes are never the same. */
+function areSame(a: unknown, b: unknown): boolean {
+  return Buffer.isBuffer(a) && Buffer.isBuffer(b) && a.equals(b)
 }

@@ -3,7 +3,8 @@
  * what is told when tables, clusters or rights come and go.
  *
  * What concerns all followers is read from the tables once, bit by bit, between two passes: the first content
- * of a table, a cluster that left, everything after a RESYNC of the whole group.
+ * of a table, a cluster that left, everything after a RESYNC of the whole group. What other rights hide and show
+ * is read at once, table by table, before anything more is told (`regrant.ts`).
  */
 import type { Cluster } from '../fleet/cluster.ts'
 import { rowTest } from '../fleet/matches.ts'
@@ -13,12 +14,13 @@ import type { Kind, Row } from '../kubernetes/rows.ts'
 import type { BatchOptions, Tables } from './batch.ts'
 import { CatchUp, type CatchUpGroup, type Resumed } from './catch-up.ts'
 import { coalesce, deletion, Entry } from './entry.ts'
-import { type Follower, Group, type GroupContext } from './group.ts'
-import type { Eyes, LiveEventType, LiveStart, Membership, Render, RowsRequest, Sink } from './live.ts'
+import { type Follower, Group, type GroupContext, type Joiner, OTHER_RIGHTS } from './group.ts'
+import type { Eyes, LiveStart, Membership, RowsRequest } from './live.ts'
 import { decodePosition, encodePosition, type Position } from './position.ts'
 import { GroupReadings } from './readings.ts'
+import { regranted } from './regrant.ts'
 import { RowScan } from './row-scan.ts'
-import { type ChangeListener, isWithin, sameScope, Slot } from './slot.ts'
+import { type ChangeListener, sameScope, Slot } from './slot.ts'
 import type { TableChannel } from './table-channel.ts'
 
 /** What the group reads for all its followers, one after the other. */
@@ -41,125 +43,270 @@ export interface Channels {
   channel(cluster: Cluster, kind: Kind): TableChannel
 }
 
+/** What may be seen of a cluster, in the order of the request's kinds. */
+type Scopes = readonly (Scope | undefined)[]
+
 export class RowsGroup<P> extends Group<P> implements CatchUpGroup<P>, ChangeListener {
   readonly #request: RowsRequest
-  readonly #eyes: Eyes
   readonly #channels: Channels
   readonly #test: ((row: Row) => boolean) | undefined
   readonly #clusters = new Map<Cluster, FollowedCluster>()
   readonly #catchUps = new Set<Follower<P>>()
   #tasks: Task[] = []
   readonly #readings: GroupReadings<P>
-  #rightsAreOther = false
   /** Clusters that left while they were down: when one comes back, its followers still take it for that. */
   readonly #leftDown = new Set<string>()
+  /** Of what is asked: some of it is another. */
+  #isOther = false
+  /** What waits tells of other rights: nobody goes on from the midst of it. */
+  #isRegranted = false
 
+  /** `like`: whose eyes see what is there, or a group that this one is to be like. */
   constructor(
-    key: string,
+    name: string,
+    rights: string,
     request: RowsRequest,
-    eyes: Eyes,
-    render: Render<P>,
+    like: Eyes | RowsGroup<P>,
     channels: Channels,
     context: GroupContext,
   ) {
-    super(key, render, request.throttleMs, context)
+    super(name, rights, request.throttleMs, context)
     this.#request = request
-    this.#eyes = eyes
     this.#channels = channels
     this.#test = rowTest(request.selection)
     this.#readings = new GroupReadings(context.readings)
     this.tables = tablesOf(request.kinds, this.#clusters)
-    for (const cluster of channels.clusters) this.#enter(cluster)
-    // What is there was there before anybody followed.
-    for (const slot of this.slots) if (slot.channel.hasContent) slot.reached = 'ALL'
+    if (like instanceof RowsGroup) this.#copy(like)
+    else {
+      try {
+        for (const cluster of channels.clusters) {
+          if (!request.clusters(cluster)) continue
+          this.#enter(
+            cluster,
+            request.kinds.map((kind) => like.scope(cluster, kind)),
+          )
+        }
+      } catch (error) {
+        this.#unfollow()
+        throw error
+      }
+      // What is there was there before anybody followed.
+      for (const slot of this.slots) if (slot.channel.hasContent) slot.reached = 'ALL'
+    }
   }
 
-  join(start: LiveStart, sink: Sink<P>): Membership {
+  join(start: LiveStart, joiner: Joiner<P>): Membership {
     const position = start.after === undefined ? undefined : decodePosition(start.after)
     const resumed = position && this.#resume(position)
-    const follower = this.add(sink)
+    const follower = this.add(joiner)
     const catchUp = new CatchUp(this, follower)
-    const begin = () => {
-      follower.prelude = catchUp
-      this.#catchUps.add(follower)
-      this.wake(follower)
-    }
     if (resumed !== undefined) {
       if (typeof resumed === 'string') catchUp.snapshot(resumed)
       else catchUp.resume(resumed)
-      begin()
-    } else if (start.snapshot) {
-      catchUp.snapshot()
-      begin()
-    } else if (this.hasPending) {
+      this.#begin(follower, catchUp)
+    } else if (start.snapshot) this.#begin(follower, catchUp.snapshot())
+    else if (this.hasPending) {
       catchUp.join(this.slots)
       for (const down of this.downs()) catchUp.push(down)
-      begin()
+      this.#begin(follower, catchUp)
     } else this.admit(follower, this.downs())
     return follower
   }
 
-  override remove(follower: Follower<P>): void {
+  #begin(follower: Follower<P>, catchUp: CatchUp<P>): void {
+    follower.prelude?.close()
+    follower.at = undefined
+    follower.recalled = undefined
+    follower.backlog = undefined
+    follower.prelude = catchUp
+    this.#catchUps.add(follower)
+    this.wake(follower)
+  }
+
+  protected override release(follower: Follower<P>): void {
     this.#caughtUp(follower)
-    super.remove(follower)
+    super.release(follower)
     // It may have been all that was in the way.
     if (this.isScanning && !this.closed) this.context.passes.add(this)
   }
 
-  /** These clusters left the fleet; these joined it, or their labels may be others. */
   refresh(gone: readonly Cluster[], changed: readonly Cluster[]): void {
     for (const cluster of gone) if (this.#clusters.has(cluster)) this.#leave(cluster, true)
     for (const cluster of changed) {
       if (this.#clusters.has(cluster) && !this.#request.clusters(cluster)) this.#leave(cluster, false)
     }
-    for (const cluster of changed) if (!this.#clusters.has(cluster)) this.#enter(cluster)
-  }
-
-  /** What the viewers may see is another: in its next turn, before it tells anything, it asks again. */
-  rightsChanged(): void {
-    this.#rightsAreOther = true
-    this.context.passes.add(this)
-  }
-
-  override run(spent: () => boolean): boolean {
-    if (this.#rightsAreOther && !this.closed) this.#askRights()
-    return super.run(spent)
-  }
-
-  /** Tells what other rights show and hide. */
-  #askRights(): void {
-    this.#rightsAreOther = false
-    const { kinds, clusters } = this.#request
-    let isOther = false
-    for (const cluster of this.#channels.clusters) {
-      if (!clusters(cluster)) continue
-      const slots = this.#clusters.get(cluster)?.slots ?? kinds.map(() => undefined)
-      const now = kinds.map((kind, i) => {
-        const slot = slots[i]
-        const allowed = this.#eyes.scope(cluster, kind)
-        if (slot && allowed !== undefined && sameScope(slot.scope, allowed)) return slot
-        if (!slot && allowed === undefined) return undefined
-        isOther = true
-        return this.#regrant(slot, cluster, kind, allowed)
-      })
-      this.#forget(cluster)
-      if (now.some((slot) => slot !== undefined)) this.#remember(cluster, now)
-      this.#checkHealth(cluster)
+    for (const cluster of changed) {
+      if (this.#clusters.has(cluster) || !this.#request.clusters(cluster)) continue
+      const scopes = this.#scopesOf(cluster)
+      // Where there is nobody to be asked now, it is asked with all others.
+      if (scopes) this.#enter(cluster, scopes)
     }
-    if (!isOther) return
-    const message = 'What may be seen is another: it is read anew.'
-    // What they had not read yet may hold what they must not see.
-    for (const follower of this.followers) {
-      if (follower.prelude || !this.isUpToDate(follower)) this.resync(follower, message)
-    }
-    if (this.isScanning) this.resyncAll(message)
+    // It went through clusters that are others now.
+    if (!this.isSettled) this.rightsChanged()
   }
 
   override close(reason: string): void {
     super.close(reason)
-    for (const slot of this.slots) slot.channel.unfollow(slot)
+    this.#unfollow()
     this.#clusters.clear()
     this.#tasks = []
+  }
+
+  // Rights.
+
+  protected override *askScopes(): Generator<undefined> {
+    for (const cluster of this.#channels.clusters) {
+      if (!this.#request.clusters(cluster)) continue
+      const scopes = this.#scopesOf(cluster)
+      if (!scopes) return
+      this.#regrant(cluster, scopes)
+      yield
+    }
+    if (this.#isOther && this.isScanning) this.mustBeginAnew = true
+  }
+
+  protected override onAsked(isRenamed: boolean): void {
+    if (isRenamed || this.#isOther) this.#readings.clear()
+    if (!this.#isOther) {
+      super.onAsked(isRenamed)
+      return
+    }
+    this.#isOther = false
+    this.#isRegranted = this.pending.length > 0
+    // What they have not read yet may hold what they must not see.
+    for (const follower of this.followers) {
+      if (follower.prelude || !this.isUpToDate(follower)) this.resync(follower, OTHER_RIGHTS)
+    }
+  }
+
+  protected override beginAnew(): void {
+    this.#readings.clear()
+    this.#isOther = false
+    super.beginAnew()
+  }
+
+  protected fork(rights: string): Group<P> {
+    return new RowsGroup(this.name, rights, this.#request, this, this.#channels, this.context)
+  }
+
+  override get isQuiet(): boolean {
+    return super.isQuiet && !this.isScanning
+  }
+
+  adopt(follower: Follower<P>, from: Group<P>): void {
+    if (!(from instanceof RowsGroup) || !this.#seesAs(from)) {
+      this.resync(follower, OTHER_RIGHTS)
+      return
+    }
+    const told: Entry<P>[] = []
+    const known = from.#toldDown()
+    for (const [cluster, { down }] of this.#clusters) {
+      if (down && !known.has(cluster.name)) told.push(this.#down(cluster))
+      if (!down && known.has(cluster.name)) told.push(new Entry({ type: 'CLUSTER_UP', cluster }))
+      known.delete(cluster.name)
+    }
+    for (const name of known) this.#leftDown.add(name)
+    if (!this.hasPending && !this.isScanning) return this.admit(follower, told)
+    const read = Array.from(this.slots).filter(({ channel }) => channel.hasContent)
+    this.#begin(follower, new CatchUp(this, follower).goOver(read, told))
+  }
+
+  /** `undefined`: nobody is there whose eyes can be asked, or all of them have ended. */
+  #scopesOf(cluster: Cluster): Scopes | undefined {
+    for (;;) {
+      if (this.closed) return undefined
+      const eyes = this.voice()?.eyes
+      if (!eyes) return undefined
+      try {
+        return this.#request.kinds.map((kind) => eyes.scope(cluster, kind))
+      } catch (error) {
+        this.expel(eyes, error)
+      }
+    }
+  }
+
+  /** Follows a cluster with these rights; tells the difference. */
+  #regrant(cluster: Cluster, scopes: Scopes): void {
+    const { selection } = this.#request
+    const known = this.#clusters.get(cluster)
+    const befores = scopes.map((_, i) => known?.slots[i])
+    if (befores.every((before, i) => sameScope(before?.scope, scopes[i]))) return
+    this.#isOther = true
+    const slots = befores.map((before, i) => {
+      const scope = scopes[i]
+      if (sameScope(before?.scope, scope)) return before
+      const channel = this.#channels.channel(cluster, this.#request.kinds[i]!)
+      if (before) {
+        before.gone = true
+        channel.unfollow(before)
+      }
+      if (scope === undefined) return undefined
+      const slot = new Slot(cluster, channel, scope, this.#test, this)
+      slot.reached = before ? before.reached : channel.hasContent ? 'ALL' : null
+      channel.follow(slot, selection)
+      return slot
+    })
+    this.#forget(cluster)
+    if (slots.some((slot) => slot !== undefined)) {
+      const followed = this.#remember(cluster, slots)
+      if (!known) this.#sayDown(cluster, followed)
+    }
+    // Else everything is read anew all the same.
+    if (!this.isScanning && !this.mustBeginAnew) {
+      const { chunk, queue } = this.context.limits
+      const regrants = befores.flatMap((before, i) =>
+        before === slots[i] ? [] : [{ before, now: slots[i] }],
+      )
+      const most = queue * 2
+      const told = regranted(this.pending, cluster, regrants, (slot) =>
+        Iterator.from(new RowScan(slot, selection).rest(chunk))
+          .flatMap((rows) => rows)
+          .take(most),
+      )
+      this.pending = told.length > queue ? coalesce(told) : told
+      if (this.pending.length > queue) this.mustBeginAnew = true
+    }
+    this.#checkHealth(cluster)
+    this.context.passes.add(this)
+  }
+
+  /** Whether it may be seen the same, of the same clusters, as in another group. */
+  #seesAs(other: RowsGroup<P>): boolean {
+    return (
+      this.#clusters.size === other.#clusters.size &&
+      this.#clusters.entries().every(([cluster, { slots }]) => {
+        const others = other.#clusters.get(cluster)?.slots
+        return others !== undefined && slots.every((slot, i) => sameScope(slot?.scope, others[i]?.scope))
+      })
+    )
+  }
+
+  #toldDown(): Set<string> {
+    const downs = Array.from(this.#clusters).filter(([, { down }]) => down)
+    return new Set([...this.#leftDown, ...downs.map(([{ name }]) => name)])
+  }
+
+  #copy(other: RowsGroup<P>): void {
+    const { selection } = this.#request
+    for (const [cluster, { slots, down }] of other.#clusters) {
+      const copies = slots.map((slot) => {
+        if (!slot) return undefined
+        const copy = new Slot(cluster, slot.channel, slot.scope, this.#test, this)
+        copy.reached = slot.reached
+        slot.channel.follow(copy, selection)
+        return copy
+      })
+      this.#clusters.set(cluster, { slots: copies, down })
+    }
+    for (const name of other.#leftDown) this.#leftDown.add(name)
+    this.#isOther = other.#isOther
+    // Cursors know the other's tables, not these.
+    this.#isRegranted = other.#isRegranted || other.hasPending
+    this.mustBeginAnew = other.isScanning
+  }
+
+  #unfollow(): void {
+    for (const slot of this.slots) slot.channel.unfollow(slot)
   }
 
   // What changes.
@@ -257,7 +404,9 @@ export class RowsGroup<P> extends Group<P> implements CatchUpGroup<P>, ChangeLis
   }
 
   protected override advance(spent: () => boolean): { readonly before: boolean; readonly after: boolean } {
-    if (this.#tasks.length === 0) return { before: true, after: true }
+    const isRegranted = this.#isRegranted
+    this.#isRegranted = false
+    if (this.#tasks.length === 0) return { before: !isRegranted, after: true }
     const { chunk } = this.context.limits
     if (this.canAdvance && this.pending.length < chunk) {
       for (let room = chunk; room > 0 && this.#tasks.length > 0;) {
@@ -276,12 +425,7 @@ export class RowsGroup<P> extends Group<P> implements CatchUpGroup<P>, ChangeLis
   }
 
   protected resync(follower: Follower<P>, message: string): void {
-    follower.prelude?.close()
-    follower.at = undefined
-    follower.backlog = undefined
-    follower.prelude = new CatchUp(this, follower).snapshot(message)
-    this.#catchUps.add(follower)
-    this.wake(follower)
+    this.#begin(follower, new CatchUp(this, follower).snapshot(message))
   }
 
   protected resyncAll(message: string): void {
@@ -399,14 +543,12 @@ export class RowsGroup<P> extends Group<P> implements CatchUpGroup<P>, ChangeLis
     for (const { prelude } of this.#catchUps) if (prelude instanceof CatchUp) visit(prelude)
   }
 
-  #enter(cluster: Cluster): void {
-    const { kinds, clusters, selection } = this.#request
-    if (!clusters(cluster)) return
-    const slots = kinds.map((kind) => {
-      const allowed = this.#eyes.scope(cluster, kind)
-      if (allowed === undefined) return undefined
-      const channel = this.#channels.channel(cluster, kind)
-      const slot = new Slot(cluster, channel, allowed, this.#test, this)
+  #enter(cluster: Cluster, scopes: Scopes): void {
+    const { kinds, selection } = this.#request
+    const slots = scopes.map((scope, i) => {
+      if (scope === undefined) return undefined
+      const channel = this.#channels.channel(cluster, kinds[i]!)
+      const slot = new Slot(cluster, channel, scope, this.#test, this)
       channel.follow(slot, selection)
       return slot
     })
@@ -414,6 +556,7 @@ export class RowsGroup<P> extends Group<P> implements CatchUpGroup<P>, ChangeLis
     const followed = this.#remember(cluster, slots)
     if (this.followers.size > 0) {
       for (const slot of slots) if (slot?.channel.hasContent) this.#scan(slot)
+      this.#sayDown(cluster, followed)
       this.#checkHealth(cluster)
     } else followed.down = this.#isDown(cluster)
   }
@@ -427,61 +570,6 @@ export class RowsGroup<P> extends Group<P> implements CatchUpGroup<P>, ChangeLis
   #forget(cluster: Cluster): void {
     if (this.#clusters.get(cluster)?.down) this.#leftDown.add(cluster.name)
     this.#clusters.delete(cluster)
-  }
-
-  /** A slot in the place of another of the same table, or of none; tells the difference. */
-  #regrant(
-    before: Slot | undefined,
-    cluster: Cluster,
-    kind: Kind,
-    scope: Scope | undefined,
-  ): Slot | undefined {
-    const channel = this.#channels.channel(cluster, kind)
-    let slot: Slot | undefined
-    if (before) {
-      before.gone = true
-      channel.unfollow(before)
-    }
-    if (scope !== undefined) {
-      slot = new Slot(cluster, channel, scope, this.#test, this)
-      slot.reached = before ? before.reached : channel.hasContent ? 'ALL' : null
-      channel.follow(slot, this.#request.selection)
-    }
-    if (!channel.hasContent) return slot
-    const hidden = (row: Row) => slot === undefined || !isWithin(slot.scope, row)
-    const forbidden = (row: Row) => {
-      const message = 'The viewer may not see it any more.'
-      return new Entry<P>({
-        type: 'DELETED',
-        object: row,
-        previous: row,
-        cluster,
-        reason: 'FORBIDDEN',
-        message,
-      })
-    }
-    // What is not told yet is hidden as well; but what was known and is gone is told so.
-    const first = new Map<string, LiveEventType>()
-    const isKnown = ({ id, uid }: Row) => first.get(`${id}/${uid}`) !== 'ADDED'
-    this.pending = this.pending.flatMap((entry) => {
-      const { type, object, previous } = entry
-      if (!object || object.kind !== kind || entry.cluster !== cluster || !hidden(object)) return [entry]
-      const of = `${object.id}/${object.uid}`
-      if (!first.has(of)) first.set(of, type)
-      return type === 'DELETED' && previous && isKnown(object) ? [forbidden(previous)] : []
-    })
-    for (const row of before ? this.#rowsOf(before) : []) {
-      if (hidden(row) && isKnown(row)) this.push(forbidden(row))
-    }
-    for (const row of slot ? this.#rowsOf(slot) : []) {
-      if (!before || !isWithin(before.scope, row)) this.push(added<P>(slot!, row))
-    }
-    return slot
-  }
-
-  #rowsOf(slot: Slot): Iterable<Row> {
-    const { chunk } = this.context.limits
-    return Iterator.from(new RowScan(slot, this.#request.selection).rest(chunk)).flatMap((rows) => rows)
   }
 
   /** `isGone`: it has left the fleet, so that its tables do not change any more. */
@@ -522,6 +610,11 @@ export class RowsGroup<P> extends Group<P> implements CatchUpGroup<P>, ChangeLis
     }
   }
 
+  /** It was down when it left, and is: not all have heard of that who are here now. */
+  #sayDown(cluster: Cluster, { down }: FollowedCluster): void {
+    if (down && this.#isDown(cluster)) this.#tellAll(this.#down(cluster))
+  }
+
   #up(cluster: Cluster): void {
     const followed = this.#clusters.get(cluster)
     if (!followed?.down || this.#isDown(cluster)) return
@@ -543,6 +636,11 @@ export class RowsGroup<P> extends Group<P> implements CatchUpGroup<P>, ChangeLis
     const names = Array.from(this.#clusters.keys(), ({ name }) => name)
     if (position.knowsOthers(names, this.#request.kinds)) {
       return 'The cursor is of half a RESYNC, or knows a cluster that is no longer a part of what is followed.'
+    }
+    const seals = new Map(Array.from(this.#clusters, ([{ name }, { slots }]) => [name, slots]))
+    const { kinds } = this.#request
+    if (!position.isSealedBy(names, kinds, (name, kind) => seals.get(name)?.[kinds.indexOf(kind)]?.seal)) {
+      return 'What may be seen is another since the cursor was made.'
     }
     const entries: Entry<P>[] = []
     const slots: Slot[] = []
@@ -585,7 +683,11 @@ function tablesOf(kinds: readonly Kind[], clusters: ReadonlyMap<Cluster, Followe
     encode: (layout, positionOf) =>
       encodePosition(
         kinds,
-        layout.map(([name, slots]) => [name, slots.map((slot) => slot && positionOf(slot))]),
+        layout.map(([name, slots]) => [
+          name,
+          slots.map((slot) => slot && positionOf(slot)),
+          slots.map((slot) => slot?.seal),
+        ]),
       ),
     // It knows something of a cluster that no fleet has.
     broken: () => encodePosition(kinds, [['', kinds.map(() => '')]]),

@@ -6,6 +6,7 @@ import type { Cluster } from '../fleet/cluster.ts'
 import type { Scope } from '../fleet/selection.ts'
 import type { Change } from '../fleet/table.ts'
 import type { Row } from '../kubernetes/rows.ts'
+import type { Seal } from './seal.ts'
 import type { TableChannel } from './table-channel.ts'
 
 /** A key in a table's order. */
@@ -53,9 +54,19 @@ export class Slot {
     this.listener = listener
   }
 
+  /** The same with another scope, for nobody but a scan. */
+  seeing(scope: Scope): Slot {
+    return new Slot(this.cluster, this.channel, scope, this.#test, this.listener)
+  }
+
   /** Whether the group means this row and its viewers may see it. */
   matches(row: Row): boolean {
     return isWithin(this.scope, row) && (this.#test === undefined || this.#test(row))
+  }
+
+  /** Of its table and what may be seen of it, for cursors. */
+  get seal(): Seal {
+    return this.channel.sealOf(this.scope)
   }
 
   covers(row: Row): boolean {
@@ -68,6 +79,7 @@ export function isWithin(scope: Scope, row: Row): boolean {
   return (
     scope === 'all' ||
     scope.namespaces.has(row.namespace) ||
+    (scope.names?.has(row.name) ?? false) ||
     (scope.objects?.has(`${row.namespace}/${row.name}`) ?? false)
   )
 }
@@ -76,11 +88,33 @@ export function isUpTo(row: Row, key: RowKey): boolean {
   return row.namespace === key.namespace ? row.name <= key.name : row.namespace < key.namespace
 }
 
-export function sameScope(a: Scope, b: Scope): boolean {
-  if (a === 'all' || b === 'all') return a === b
-  const none = new Set<string>()
-  return (
-    a.namespaces.symmetricDifference(b.namespaces).size === 0 &&
-    (a.objects ?? none).symmetricDifference(b.objects ?? none).size === 0
-  )
+export function sameScope(a: Scope | undefined, b: Scope | undefined): boolean {
+  if (a === b) return true
+  if (a === undefined || b === undefined || a === 'all' || b === 'all') return false
+  return sameSet(a.namespaces, b.namespaces) && sameSet(a.objects, b.objects) && sameSet(a.names, b.names)
+}
+
+const NONE: ReadonlySet<string> = new Set()
+
+function sameSet(a: ReadonlySet<string> = NONE, b: ReadonlySet<string> = NONE): boolean {
+  return a === b || (a.size === b.size && a.isSubsetOf(b))
+}
+
+/**
+ * What a viewer who may see `of` sees and one who may see `without` does not, and maybe more; of all namespaces
+ * that there are, where `of` is all of them. `undefined`: nothing.
+ */
+export function difference(
+  of: Scope | undefined,
+  without: Scope | undefined,
+  there: () => Iterable<string>,
+): Scope | undefined {
+  if (of === undefined || without === undefined) return of
+  if (without === 'all') return undefined
+  if (of === 'all') return { namespaces: new Set(there()).difference(without.namespaces) }
+  return {
+    namespaces: of.namespaces.difference(without.namespaces),
+    ...(of.objects && { objects: of.objects.difference(without.objects ?? NONE) }),
+    ...(of.names && { names: of.names.difference(without.names ?? NONE) }),
+  }
 }

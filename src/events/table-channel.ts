@@ -2,11 +2,12 @@
  * A table as the hub hears it: its journal, and who follows it. Where nobody does, a change costs its journal.
  */
 import type { Cluster } from '../fleet/cluster.ts'
-import type { Selection } from '../fleet/selection.ts'
+import type { Scope, Selection } from '../fleet/selection.ts'
 import type { Change, TableReader } from '../fleet/table.ts'
 import type { Kind } from '../kubernetes/rows.ts'
 import { Audience } from './audience.ts'
 import type { Journal, Journals } from './journal.ts'
+import { type Seal, sealOf } from './seal.ts'
 import type { Slot } from './slot.ts'
 
 export class TableChannel {
@@ -16,6 +17,9 @@ export class TableChannel {
   readonly #ends: readonly (() => void)[]
   readonly #touched: (channel: TableChannel) => void
   readonly #audience = new Audience()
+  /** By what may be seen of it: there is a cursor for each event, and whoever has the same rights has the same scope. */
+  readonly #seals = new WeakMap<Exclude<Scope, 'all'>, Seal>()
+  #sealOfAll: Seal | undefined
 
   /** `touched`: the table is another; after each change of rows or status. */
   constructor(cluster: Cluster, kind: Kind, journals: Journals, touched: (channel: TableChannel) => void) {
@@ -56,6 +60,14 @@ export class TableChannel {
 
   unfollow(slot: Slot): void {
     this.#audience.delete(slot)
+  }
+
+  sealOf(scope: Scope): Seal {
+    const { cluster, table } = this
+    if (scope === 'all') return (this.#sealOfAll ??= sealOf(cluster.name, table.kind, scope))
+    let seal = this.#seals.get(scope)
+    if (!seal) this.#seals.set(scope, (seal = sealOf(cluster.name, table.kind, scope)))
+    return seal
   }
 
   /** Nobody is told anything more; the journal is gone. */

@@ -2,7 +2,9 @@
  * A follower that keeps a copy of what it follows, only from the events it is sent, and complains of whatever
  * a stream must not do. Its sink is ready when the test says so.
  */
-import type { LiveEvent, Payload, Sink } from '../../src/events/live.ts'
+import type { Eyes, LiveEvent, Payload, Sink } from '../../src/events/live.ts'
+import type { Cluster } from '../../src/fleet/cluster.ts'
+import type { Scope } from '../../src/fleet/selection.ts'
 
 /** Payloads of the tests are events as JSON. */
 export interface Told {
@@ -36,6 +38,11 @@ function toldOf(event: LiveEvent): Told {
     message,
     cursor,
   }
+}
+
+/** Eyes that see everything, or what the test says. */
+export function eyesOf(scope: (cluster: Cluster) => Scope | undefined = () => 'all', key = 'viewer'): Eyes {
+  return { key, scope }
 }
 
 export class TestSink implements Sink {

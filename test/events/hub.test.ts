@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from 'vitest'
 import { Hub, type HubOptions } from '../../src/events/hub.ts'
-import type { LiveRequest, LiveStart, RowsRequest } from '../../src/events/live.ts'
+import type { Eyes, LiveRequest, LiveStart, RowsRequest } from '../../src/events/live.ts'
 import { encodePosition, PositionError } from '../../src/events/position.ts'
 import type { Scope } from '../../src/fleet/selection.ts'
 import type { Row } from '../../src/kubernetes/rows.ts'
@@ -8,14 +8,13 @@ import { eventually } from '../support/eventually.ts'
 import { FakeClock, settled as turned } from '../support/fake-clock.ts'
 import { FakeCluster, FakeFleet } from '../support/fake-fleet.ts'
 import { podRow } from '../fleet/pod-model.ts'
-import { renderAll, TestSink } from './follower.ts'
+import { eyesOf, renderAll, TestSink } from './follower.ts'
 
 const pods: RowsRequest = {
   type: 'rows',
   kinds: ['Pod'],
   clusters: () => true,
   selection: {},
-  scope: () => 'all',
   throttleMs: 0,
 }
 
@@ -48,11 +47,20 @@ function setup(clusters: readonly FakeCluster[], limits: HubOptions['limits'] = 
   const clock = new FakeClock()
   const failures: unknown[] = []
   const hub = new Hub({ fleet, clock, limits, onFailure: (error) => failures.push(error) })
-  const join = (start: LiveStart, request: LiveRequest = pods, key = 'pods', render = renderAll) => {
+  const join = (
+    start: LiveStart,
+    request: LiveRequest = pods,
+    key = 'pods',
+    render = renderAll,
+    eyes = eyesOf(),
+  ) => {
     const sink = new TestSink()
-    return { sink, membership: hub.join({ key, request, render, start, sink }) }
+    return { sink, membership: hub.join({ key, eyes, request, render, start, sink }) }
   }
-  return { fleet, clock, hub, join, failures }
+  /** Follows pods with other rights. */
+  const see = (eyes: Eyes, start = changes, request: LiveRequest = pods, render = renderAll) =>
+    join(start, request, 'pods', render, eyes)
+  return { fleet, clock, hub, join, see, failures }
 }
 
 /** A slow machine takes more turns for the same. */
@@ -121,9 +129,9 @@ describe('a follower', () => {
 
   it('is told nothing of what its viewer may not see', async () => {
     const east = synced('east', [])
-    const { join } = setup([east])
+    const { see } = setup([east])
     const scope = { namespaces: new Set(['shop']), objects: new Set(['pay/one']) }
-    const { sink } = join(changes, { ...pods, scope: () => scope })
+    const { sink } = see(eyesOf(() => scope))
     for (const [namespace, name] of [
       ['shop', 'a'],
       ['pay', 'one'],
@@ -131,7 +139,10 @@ describe('a follower', () => {
     ] as const) {
       east.apply('Pod', { type: 'Apply', row: podRow({ namespace, name, resourceVersion: '11' }, 'east') })
     }
-    const nobody = join(snapshot, { ...pods, scope: () => undefined }, 'nobody')
+    const nobody = see(
+      eyesOf(() => undefined, 'nobody'),
+      snapshot,
+    )
     await settled()
     expect(sink.take()).toEqual(['ADDED a', 'ADDED one'])
     expect(nobody.sink.take()).toEqual(['SYNCED'])
@@ -247,7 +258,7 @@ describe('a cursor', () => {
   it('of a list goes on as well, also on another replica', async () => {
     const east = synced()
     const here = setup([east])
-    const after = here.hub.position(['Pod'], here.fleet.clusters)!
+    const after = here.hub.position(['Pod'], here.fleet.clusters, eyesOf())!
     apply(east, 'c', '11')
     const there = setup([synced()])
     apply(there.fleet.cluster('east')!, 'c', '11')
@@ -584,11 +595,15 @@ describe('a group', () => {
   })
 
   it('looks through a table in its own turns when a cluster leaves or rights change, not when it hears of it', async () => {
-    const { join, fleet, hub } = setup([synced(), synced('west', ['c'])])
+    const { see, fleet, hub } = setup([synced(), synced('west', ['c'])])
     let tested = 0
     const where = () => ++tested > 0
     let scope: Scope | undefined = 'all'
-    const { sink } = join(changes, { ...pods, selection: { where }, scope: () => scope })
+    const { sink } = see(
+      eyesOf(() => scope),
+      changes,
+      { ...pods, selection: { where } },
+    )
     const told = () => sink.told.splice(0).map(({ name, reason }) => `${name} ${reason}`)
     fleet.remove('east')
     expect(tested).toBe(0)
@@ -604,9 +619,13 @@ describe('a group', () => {
 
   it('is told of no object that was hidden before it was told of it', async () => {
     const east = synced()
-    const { join, hub, clock } = setup([east])
+    const { see, hub, clock } = setup([east])
     let scope: Scope | undefined = 'all'
-    const { sink } = join(changes, { ...pods, scope: () => scope, throttleMs: 1_000 })
+    const { sink } = see(
+      eyesOf(() => scope),
+      changes,
+      { ...pods, throttleMs: 1_000 },
+    )
     apply(east, 'a', '11')
     await settled()
     sink.take()
@@ -623,7 +642,7 @@ describe('a group', () => {
     const east = synced()
     const world = setup([east])
     const { join, hub, fleet, failures } = world
-    const after = hub.position(['Pod'], fleet.clusters)!
+    const after = hub.position(['Pod'], fleet.clusters, eyesOf())!
     const bug = (): never => {
       throw new Error('A bug.')
     }
@@ -734,12 +753,11 @@ describe('rights that change', () => {
     })
     const world = setup([east])
     const rights = { scope }
-    const request = { ...pods, scope: () => rights.scope }
-    const { sink } = world.join(changes, request)
+    const { sink } = world.see(eyesOf(() => rights.scope))
     await settled()
     const become = async (scope: Scope | undefined) => {
       rights.scope = scope
-      world.hub.rightsChanged('pods')
+      world.hub.rightsChanged()
       await settled()
     }
     return { ...world, east, sink, become }
@@ -834,7 +852,10 @@ describe('a follower of clusters', () => {
 
   it('reads all anew whatever it goes on from', async () => {
     const { join, hub, fleet } = setup([synced()])
-    const { sink } = join({ snapshot: false, after: hub.position(['Pod'], fleet.clusters)! }, clusters)
+    const { sink } = join(
+      { snapshot: false, after: hub.position(['Pod'], fleet.clusters, eyesOf())! },
+      clusters,
+    )
     await settled()
     expect(sink.told.map(({ type }) => type)).toEqual(['RESYNC', 'ADDED', 'SYNCED'])
   })
@@ -901,7 +922,7 @@ describe('an iterator', () => {
   it('yields events whose cursors are those of their moment, and leaves nothing when it ends', async () => {
     const east = synced('east', [])
     const { hub, join } = setup([east])
-    const events = hub.iterate(pods, snapshot)
+    const events = hub.iterate(pods, eyesOf(), snapshot)
     expect(await events.next()).toMatchObject({ value: { type: 'SYNCED' } })
     apply(east, 'a', '11')
     const { value } = await events.next()
@@ -918,7 +939,7 @@ describe('an iterator', () => {
   it('yields cursors that hold also when it has ended, or what it follows is another', async () => {
     const east = synced('east', ['z'])
     const { hub, join, fleet } = setup([east, synced('north', [])])
-    const events = hub.iterate({ ...pods, clusters: ({ name }) => name === 'east' }, snapshot)
+    const events = hub.iterate({ ...pods, clusters: ({ name }) => name === 'east' }, eyesOf(), snapshot)
     await events.next()
     const { value } = await events.next()
     apply(east, 'a', '11')
@@ -927,7 +948,7 @@ describe('an iterator', () => {
     await settled()
     expect(ended.sink.take()).toEqual(['ADDED a', 'SYNCED'])
 
-    const others = hub.iterate(pods, snapshot)
+    const others = hub.iterate(pods, eyesOf(), snapshot)
     for (let i = 0; i < 2; i++) await others.next()
     const { value: synchronised } = await others.next()
     const removed = fleet.cluster('north')!
@@ -944,19 +965,19 @@ describe('an iterator', () => {
   it('ends with its signal, also while somebody waits', async () => {
     const { hub } = setup([synced('east', [])])
     const stop = new AbortController()
-    const events = hub.iterate(pods, changes, stop.signal)
+    const events = hub.iterate(pods, eyesOf(), changes, stop.signal)
     const waiting = events.next()
     stop.abort()
     expect(await waiting).toEqual({ done: true, value: undefined })
     expect(hub.counters).toMatchObject({ followers: 0, groups: 0 })
-    expect(await hub.iterate(pods, changes, stop.signal).next()).toMatchObject({ done: true })
+    expect(await hub.iterate(pods, eyesOf(), changes, stop.signal).next()).toMatchObject({ done: true })
   })
 
   it('throws where the server ends it, once, and then is over', async () => {
     const { hub } = setup([synced('east', ['a'])])
-    const waiting = hub.iterate(pods, changes)
+    const waiting = hub.iterate(pods, eyesOf(), changes)
     const next = waiting.next()
-    const reading = hub.iterate(pods, snapshot)
+    const reading = hub.iterate(pods, eyesOf(), snapshot)
     await reading.next()
     hub.close('The server is closing.')
     await expect(next).rejects.toMatchObject({ code: 'STREAM_ENDED', message: 'The server is closing.' })
@@ -970,7 +991,7 @@ describe('an iterator', () => {
   it('that is not pulled is bounded like a socket', async () => {
     const east = synced('east', [])
     const { hub } = setup([east], { queue: 8 })
-    const events = hub.iterate(pods, changes)
+    const events = hub.iterate(pods, eyesOf(), changes)
     for (let i = 0; i < 40; i++) {
       apply(east, `n${i}`, String(11 + i))
       await settled()

@@ -37,7 +37,7 @@ describe('a position', () => {
     expect(encodePosition(['Pod'], [['east', ['12345']]])).toBe(
       encodePosition(['Pod'], [['east', ['12345']]]),
     )
-    expect(encodePosition(['Pod'], [['east', ['300']]])).toBe('AQEDUG9ka9smKwIBrQI')
+    expect(encodePosition(['Pod'], [['east', ['300']]])).toBe('AgEDUG9kAAAAAAAAa9smKwIBrQI')
   })
 
   it('knows whether it knows of clusters that are not named', () => {
