@@ -349,8 +349,9 @@ export class ClusterReviews {
       }
     } catch (error) {
       right.failure = error instanceof ReviewError ? error.message : this.#unknown('the question failed')
-      // A token that is no good is an answer: what was allowed before is not any more.
-      if (error instanceof ReviewError && error.code === 'REFUSED') right.asOf = undefined
+      // Some of an answer is known: a token that is no good, or that it is not the whole cluster any more.
+      const isRefused = error instanceof ReviewError && error.code === 'REFUSED'
+      if (isRefused || (right.scope === 'all' && right.whole?.value === false)) right.asOf = undefined
       this.#delay(right)
     }
     right.running = undefined

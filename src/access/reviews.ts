@@ -38,6 +38,8 @@ export interface ReviewLimits extends ReviewRequestLimits {
   readonly answers?: number
 }
 
+const GONE: Revised = { revision: 0 }
+
 /** Changes within this time are told once. */
 const TOLD_MS = 25
 
@@ -86,7 +88,7 @@ export class AskedReviews implements Reviews {
   }
 
   revised(cluster: Cluster): Revised {
-    return this.#reviews(cluster)
+    return this.#reviews(cluster) ?? GONE
   }
 
   onChange(listener: () => void): () => void {
@@ -103,6 +105,7 @@ export class AskedReviews implements Reviews {
     this.#telling?.()
     this.#listeners.clear()
     for (const reviews of this.#clusters.values()) reviews.close()
+    this.#clusters.clear()
   }
 
   #subject(
@@ -111,8 +114,8 @@ export class AskedReviews implements Reviews {
     by: ReviewedBy,
   ): { readonly reviews: ClusterReviews; readonly subject: Subject } | undefined {
     const asker = this.#asker(viewer, by)
-    if (!asker || this.#closed) return undefined
     const reviews = this.#reviews(cluster)
+    if (!asker || !reviews) return undefined
     const known = reviews.subjects.get(asker.key)
     if (known) return { reviews, subject: known }
     this.#makeRoom()
@@ -127,9 +130,11 @@ export class AskedReviews implements Reviews {
     return asker
   }
 
-  #reviews(cluster: Cluster): ClusterReviews {
+  /** `undefined`: of a cluster that left, and after the end. */
+  #reviews(cluster: Cluster): ClusterReviews | undefined {
     let reviews = this.#clusters.get(cluster)
     if (!reviews) {
+      if (this.#closed || this.#options.fleet.cluster(cluster.name) !== cluster) return undefined
       const made = new ClusterReviews(cluster, {
         clock: this.#clock,
         cacheMs: this.#cacheMs,
@@ -241,5 +246,5 @@ function digest(text: string): string {
 }
 
 function nobody({ name }: Cluster): string {
-  return `Your rights in the cluster ${name} cannot be found out: it is asked with your own token, and you sent none.`
+  return `Your rights in the cluster ${name} cannot be found out: it left the fleet, or wants a token that you did not send.`
 }

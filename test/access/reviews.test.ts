@@ -68,7 +68,10 @@ class ReviewedCluster extends FakeCluster {
   }
 
   namespaces(...names: readonly string[]): this {
-    return this.load('Namespace', names.map(namespace))
+    return this.load(
+      'Namespace',
+      names.map((name) => namespace(name)),
+    )
   }
 
   add(name: string, resourceVersion: string): void {
@@ -99,7 +102,7 @@ function fixture(cluster: ReviewedCluster, limits: ReviewLimits = {}) {
     read: (viewer: Viewer, kind: Kind, verb: 'list' | 'watch' = 'list'): ReadRight =>
       reviews.read(viewer, cluster, kind, verb, 'GATEWAY'),
     /** What is known once the questions are answered. */
-    async known(viewer: Viewer, kind: Kind, verb: 'list' | 'watch' = 'list'): Promise<ReadRight> {
+    known: async (viewer: Viewer, kind: Kind, verb: 'list' | 'watch' = 'list'): Promise<ReadRight> => {
       await reviews.read(viewer, cluster, kind, verb, 'GATEWAY').settled
       return reviews.read(viewer, cluster, kind, verb, 'GATEWAY')
     },
@@ -114,7 +117,7 @@ const rule = (resource: string, verbs: readonly string[], resourceNames: readonl
   resourceNames,
 })
 
-function gate(): { readonly opened: Promise<void>; open(): void } {
+function gate(): { readonly opened: Promise<void>; readonly open: () => void } {
   let open = () => {}
   const opened = new Promise<void>((resolve) => {
     open = resolve
@@ -332,8 +335,18 @@ describe('what is known of a right', () => {
     expect(key(ada)).toBe(before)
   })
 
-  it('is another after the cluster says so, and whoever listens is told', async () => {
+  it('of the whole cluster ends when that is denied, even where its namespaces are not known', async () => {
     const cluster = new ReviewedCluster('east')
+    cluster.allowed.add('list pods')
+    const { known, read, clock } = fixture(cluster)
+    await known(ada, 'Pod')
+    cluster.allowed.clear()
+    await clock.advance(CACHE_MS + 100)
+    expect(read(ada, 'Pod')).toMatchObject({ state: 'UNKNOWN', scope: undefined })
+  })
+
+  it('is another after the cluster says so, and whoever listens is told', async () => {
+    const cluster = new ReviewedCluster('east').namespaces('a')
     cluster.allowed.add('list pods')
     const { known, read, key, clock, changes } = fixture(cluster)
     await known(ada, 'Pod')
@@ -585,8 +598,8 @@ describe('bounds', () => {
     const names = Array.from({ length: 100 }, (_, i) => `ns-${i}`)
     const cluster = new ReviewedCluster('east').namespaces(...names)
     const { read } = fixture(cluster)
-    const rights = (['Pod', 'Service', 'ConfigMap'] as const).map((kind) => read(ada, kind).settled)
-    await Promise.all(rights)
+    const kinds = ['Pod', 'Service', 'ConfigMap'] as const
+    for (const right of kinds.map((kind) => read(ada, kind))) await right.settled
     expect(cluster.mostAtOnce).toBe(16)
     expect(cluster.asked.length).toBeGreaterThan(300)
   })
