@@ -27,6 +27,8 @@ import { AuthenticationSetupError, type SignIn, type TokenAuthenticator } from '
 export const TOKEN_PREFIX = 'fg_'
 
 const TOKEN = /^fg_([0-9a-f]{12})_([0-9a-f]{64})([0-9a-f]{8})$/
+/** Of entries. */
+const MAX_NAME = 200
 const HASH = /^([0-9a-f]{12}):([0-9a-f]{64})$/
 
 export interface StaticTokenEntry {
@@ -42,8 +44,15 @@ export interface StaticTokenEntry {
   readonly operations?: readonly string[] | undefined
 }
 
-/** A new token, to be shown once, and what the file keeps of it. */
-export function createToken(): { readonly token: string; readonly hash: string } {
+/**
+ * A new token, to be shown once, and what the file keeps of it. `name`: of its entry; throws a `TypeError` for one
+ * that the file would not take.
+ */
+export function createToken({ name }: { readonly name: string }): {
+  readonly token: string
+  readonly hash: string
+} {
+  if (name === '' || name.length > MAX_NAME) throw new TypeError(`A name has 1 to ${MAX_NAME} characters.`)
   const id = randomBytes(6).toString('hex')
   const secret = randomBytes(32).toString('hex')
   const token = `${TOKEN_PREFIX}${id}_${secret}${checksum(id, secret)}`
@@ -65,7 +74,7 @@ const schema = z.strictObject({
   tokens: z
     .array(
       z.strictObject({
-        name: z.string().min(1).max(200),
+        name: z.string().min(1).max(MAX_NAME),
         hash: z.string().regex(HASH, 'expected a hash as fleetgraph token create prints it'),
         user: z.string().min(1).max(1_024),
         groups: z.array(z.string().min(1).max(1_024)).max(1_000).default([]),
