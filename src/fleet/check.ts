@@ -1,11 +1,13 @@
 /**
- * Looks at clusters once, before anything is served: is each there, and may the gateway's credentials
- * read what it needs? It keeps nothing and starts no feed.
+ * Looks at clusters once, before anything is served: is each there, and may the gateway's credentials do what
+ * it needs, and not much more? It keeps nothing and starts no feed.
  */
 import type { ApiClient } from '../kubernetes/client.ts'
-import { Discovery, selfSubjectAccessReview, serverVersion } from '../kubernetes/discovery.ts'
+import { Discovery, serverVersion } from '../kubernetes/discovery.ts'
 import { ALL_KINDS, KINDS } from '../kubernetes/kinds.ts'
 import type { Kind } from '../kubernetes/rows.ts'
+import { checkRights, type ExcessRight, type MissingRight } from './check-rights.ts'
+import { neededForTable } from './least-privilege.ts'
 import type { ClusterDefinition, ClusterSource, SourceProblem } from './sources/source.ts'
 
 export interface ClusterReport {
@@ -19,6 +21,10 @@ export interface ClusterReport {
   readonly notServed: readonly Kind[]
   /** Kinds that the credentials may not list, or not watch, in all namespaces. */
   readonly forbidden: readonly { readonly kind: Kind; readonly verbs: readonly string[] }[]
+  /** What the credentials lack of `leastPrivilegedRole()`; rights over kinds that are not served aside. */
+  readonly missing: readonly MissingRight[]
+  /** What of more than that they have and could do harm with. */
+  readonly excess: readonly ExcessRight[]
 }
 
 export interface FleetReport {
@@ -50,41 +56,35 @@ async function checkCluster(definition: ClusterDefinition, signal: AbortSignal):
   try {
     client = definition.connect()
     const { gitVersion } = await serverVersion(client, { signal })
-    const rights = await rightsOf(client, signal)
-    return { ...report, version: gitVersion, error: null, ...rights }
+    return { ...report, version: gitVersion, error: null, ...(await standingIn(client, signal)) }
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error)
-    return { ...report, version: null, error: message, notServed: [], forbidden: [] }
+    return { ...report, version: null, error: message, notServed: [], forbidden: [], missing: [], excess: [] }
   } finally {
     await client?.close()
   }
 }
 
-async function rightsOf(
+/** How the gateway stands in a cluster that answers. */
+async function standingIn(
   client: ApiClient,
   signal: AbortSignal,
-): Promise<Pick<ClusterReport, 'notServed' | 'forbidden'>> {
+): Promise<Pick<ClusterReport, 'notServed' | 'forbidden' | 'missing' | 'excess'>> {
   const discovery = new Discovery(client)
-  const notServed: Kind[] = []
-  const forbidden: { kind: Kind; verbs: string[] }[] = []
-  await Promise.all(
-    ALL_KINDS.map(async (kind) => {
-      const address = await discovery.served(KINDS[kind], signal)
-      if (!address) {
-        notServed.push(kind)
-        return
-      }
-      const verbs: string[] = []
-      for (const verb of ['list', 'watch']) {
-        const { allowed } = await selfSubjectAccessReview(client, { verb, address }, { signal })
-        if (!allowed) verbs.push(verb)
-      }
-      if (verbs.length > 0) forbidden.push({ kind, verbs })
-    }),
+  const served = await Promise.all(
+    ALL_KINDS.map(async (kind) => (await discovery.served(KINDS[kind], signal)) !== undefined),
   )
-  const order = (kind: Kind) => ALL_KINDS.indexOf(kind)
-  return {
-    notServed: notServed.sort((a, b) => order(a) - order(b)),
-    forbidden: forbidden.sort((a, b) => order(a.kind) - order(b.kind)),
-  }
+  const kinds = ALL_KINDS.filter((_kind, index) => served[index])
+  const tables = kinds.map((kind) => neededForTable(KINDS[kind]))
+  const { missing, excess } = await checkRights(client, tables, signal)
+  const forbidden = kinds.flatMap((kind) => {
+    const { group, resource } = KINDS[kind]
+    const lacks = missing.find(
+      (right) => right.purpose === 'TABLES' && right.group === group && right.resource === resource,
+    )
+    const verbs = lacks?.verbs.filter((verb) => verb !== 'get') ?? []
+    return verbs.length > 0 ? [{ kind, verbs }] : []
+  })
+  const notServed = ALL_KINDS.filter((_kind, index) => !served[index])
+  return { notServed, forbidden, missing, excess }
 }

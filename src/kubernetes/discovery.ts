@@ -294,3 +294,44 @@ export async function selfSubjectAccessReview(
   })
   return answer.status ?? { allowed: false, reason: 'the API server gave no answer' }
 }
+
+/** What somebody may do in a namespace, the rules of the whole cluster included (`ResourceRule`). */
+export interface NamespaceRule {
+  readonly verbs: readonly string[]
+  readonly apiGroups: readonly string[]
+  readonly resources: readonly string[]
+  /** Empty: every name. */
+  readonly resourceNames: readonly string[]
+}
+
+/** What we may do in a namespace. `incomplete`: there may be more that the server cannot list. */
+export async function selfSubjectRulesReview(
+  client: ApiClient,
+  namespace: string,
+  options: { readonly signal?: AbortSignal } = {},
+): Promise<{ readonly incomplete: boolean; readonly rules: readonly NamespaceRule[] }> {
+  const { status } = await client.json<{
+    readonly status?: {
+      readonly incomplete?: boolean
+      readonly resourceRules?: readonly Partial<NamespaceRule>[] | null
+    }
+  }>({
+    method: 'POST',
+    path: '/apis/authorization.k8s.io/v1/selfsubjectrulesreviews',
+    body: {
+      apiVersion: 'authorization.k8s.io/v1',
+      kind: 'SelfSubjectRulesReview',
+      spec: { namespace },
+    },
+    ...options,
+  })
+  const rules = (status?.resourceRules ?? []).map(
+    ({ verbs = [], apiGroups = [], resources = [], resourceNames = [] }) => ({
+      verbs,
+      apiGroups,
+      resources,
+      resourceNames,
+    }),
+  )
+  return { incomplete: status?.incomplete ?? true, rules }
+}
