@@ -72,16 +72,21 @@ export class RawClient {
     return this.#messages
   }
 
+  /** Takes the first message that is meant, whatever came before it. */
+  async take(isMeant: (message: Message) => boolean): Promise<Message> {
+    while (!this.#messages.some(isMeant)) {
+      await new Promise<void>((resolve) => (this.#waiting = resolve))
+    }
+    return this.#messages.splice(this.#messages.findIndex(isMeant), 1)[0]!
+  }
+
   /** A turn to the server and back: all that was sent before has been taken. */
   async settled(): Promise<void> {
     const key = Math.random()
     this.send({ type: 'ping', payload: { key } })
     const isAnswer = ({ type, payload }: Message) =>
       type === 'pong' && (payload as { key?: number } | undefined)?.key === key
-    while (!this.#messages.some(isAnswer)) {
-      await new Promise<void>((resolve) => (this.#waiting = resolve))
-    }
-    this.#messages.splice(this.#messages.findIndex(isAnswer), 1)
+    await this.take(isAnswer)
   }
 
   async close(): Promise<void> {
