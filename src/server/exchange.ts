@@ -40,6 +40,7 @@ export function inTime(access: Access, clock: Clock, timeoutMs: number): Access 
     onEnd: (viewer, listener) => access.onEnd(viewer, listener),
     contextFor: (viewer, signal) => access.contextFor(viewer, signal),
     eyesChanged: () => access.eyesChanged?.(),
+    ...(access.handleLogout && { handleLogout: (body) => access.handleLogout!(body) }),
   }
 }
 
