@@ -435,6 +435,43 @@ export function describeAccess(suite: Suite): void {
         }
       })
 
+      test('a right to all extra keys is one to all of the group: nothing is wild after a slash', async () => {
+        const tried = async (resource: string): Promise<() => Promise<number>> => {
+          const agent = suite.unique('agent')
+          const agentToken = await suite.server.token(agent)
+          const rules = [
+            { apiGroups: [''], resources: ['users'], verbs: ['impersonate'] },
+            { apiGroups: ['authentication.k8s.io'], resources: [resource], verbs: ['impersonate'] },
+          ]
+          for (const object of [
+            { kind: 'ClusterRole', rules },
+            {
+              kind: 'ClusterRoleBinding',
+              roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: agent },
+              subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'User', name: agent }],
+            },
+          ]) {
+            const path = `${RBAC}/${object.kind.toLowerCase()}s`
+            const metadata = { name: agent }
+            await suite.http.must(
+              suite.http.post(path, { apiVersion: 'rbac.authorization.k8s.io/v1', metadata, ...object }),
+            )
+          }
+          const status = async (headers: Readonly<Record<string, string>>): Promise<number> =>
+            (
+              await suite.http.get(
+                '/version',
+                as({ 'impersonate-user': 'bob', ...headers }, { token: agentToken }),
+              )
+            ).status
+          await expect.poll(() => status({})).toBe(200)
+          return () => status({ 'impersonate-extra-acme.com%2fproject': 'x' })
+        }
+        expect(await (await tried('userextras/*'))()).toBe(403)
+        expect(await (await tried('userextras/acme.com/project'))()).toBe(200)
+        expect(await (await tried('*'))()).toBe(200)
+      })
+
       test('who may not impersonate is 403', async () => {
         const answer = await suite.http.get('/api/v1/pods', as({ 'impersonate-user': 'bob' }, { token }))
         expectFailure(answer, 403, 'Forbidden', new RegExp(`User "${user}" cannot impersonate`))
