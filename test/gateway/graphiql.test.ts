@@ -41,6 +41,7 @@ describe.skipIf(executablePath === undefined)('GraphiQL', () => {
       fleet,
       access: {
         authenticate: () => viewerOf({ name: 'visitor', groups: [] }),
+        onEnd: () => () => {},
         contextFor: (user, signal) =>
           createContext(new AuthorizedFleet(fleet, user, everything, hub), signal),
       },

@@ -50,6 +50,7 @@ beforeEach(async () => {
     fleet,
     access: {
       authenticate: () => viewerOf({ name: 'visitor', groups: [] }),
+      onEnd: () => () => {},
       contextFor: (user, signal) => createContext(new AuthorizedFleet(fleet, user, everything, hub), signal),
     },
     options: { port: 0 },

@@ -1,7 +1,7 @@
 /** The real server over a fleet whose tables are changed by hand. */
 import { AuthorizedFleet } from '../../../src/access/authorized-fleet.ts'
 import { everything } from '../../../src/access/policy.ts'
-import { viewerOf } from '../../../src/access/viewer.ts'
+import { viewerOf, type SignInEnd } from '../../../src/access/viewer.ts'
 import { Hub } from '../../../src/events/hub.ts'
 import { systemClock } from '../../../src/fleet/clock.ts'
 import { createContext } from '../../../src/graph/context.ts'
@@ -14,16 +14,27 @@ export async function gateway(): Promise<Subject> {
   const events = new PodEvents()
   const { fleet } = events
   const hub = new Hub({ fleet, clock: systemClock })
-  const user = viewerOf({ name: 'bench', groups: [] })
+  // Somebody who has signed in: their streams are counted, and end with their sign-in.
+  const user = viewerOf({ name: 'bench', groups: [] }, { method: 'TOKEN', issuer: 'bench' })
+  const listeners = new Set<(end: SignInEnd) => void>()
   const { url } = await startServer({
     schema: createSchema(),
     policy: everything,
     fleet,
     access: {
       authenticate: () => user,
+      onEnd: (_viewer, listener) => {
+        const own = (end: SignInEnd) => listener(end)
+        listeners.add(own)
+        return () => void listeners.delete(own)
+      },
       contextFor: (user, signal) => createContext(new AuthorizedFleet(fleet, user, everything, hub), signal),
     },
-    options: { port: 0, maxConnections: 20_000 },
+    options: {
+      port: 0,
+      maxConnections: 20_000,
+      limits: { connectionsPerUser: 20_000, subscriptionsPerUser: 20_000 },
+    },
     logger: silent,
   })
   return {
