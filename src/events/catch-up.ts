@@ -151,6 +151,11 @@ export class CatchUp<P> implements Prelude {
     this.#group.wake(this.#follower)
   }
 
+  /** Whether all that waits is so. */
+  every(test: (entry: Entry<P>) => boolean): boolean {
+    return this.#queue.every(test)
+  }
+
   /** Nothing keeps it from being in step but what the group has not read. */
   get waits(): boolean {
     return this.#waits && this.#queue.length === 0

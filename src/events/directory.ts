@@ -3,7 +3,6 @@
  * rights for which there is one already has no name until its followers have gone over to that one.
  */
 import type { Counters, Group } from './group.ts'
-import type { Eyes } from './live.ts'
 import type { TableChannel } from './table-channel.ts'
 
 export class Directory {
@@ -69,29 +68,4 @@ export class Directory {
 /** Names hold no line break. */
 function full(name: string, rights: string): string {
   return `${name}\n${rights}`
-}
-
-/** The keys of eyes, asked once after each change of rights, however many follow with them. */
-export class Rights {
-  readonly #keys = new WeakMap<Eyes, { readonly asOf: number; readonly key: string }>()
-  #changes = 0
-
-  changed(): void {
-    this.#changes++
-  }
-
-  /** As it was at some moment since the last change. Throws what the eyes throw. */
-  of(eyes: Eyes): string {
-    const known = this.#keys.get(eyes)
-    if (known?.asOf === this.#changes) return known.key
-    return this.now(eyes)
-  }
-
-  /** As it is at this moment. Throws what the eyes throw. */
-  now(eyes: Eyes): string {
-    const { key } = eyes
-    const known = this.#keys.get(eyes)
-    if (known?.key !== key || known.asOf !== this.#changes) this.#keys.set(eyes, { asOf: this.#changes, key })
-    return key
-  }
 }

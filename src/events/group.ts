@@ -20,7 +20,7 @@
 import type { Cluster } from '../fleet/cluster.ts'
 import type { Clock } from '../fleet/clock.ts'
 import { Batch, type BatchOptions, type Tables } from './batch.ts'
-import type { Directory, Rights } from './directory.ts'
+import type { Directory } from './directory.ts'
 import { coalesce, Entry } from './entry.ts'
 import type { Eyes, LiveStart, Membership, Render, Sink } from './live.ts'
 import type { Passes, Work } from './passes.ts'
@@ -53,7 +53,6 @@ export interface GroupContext {
   readonly counters: Counters
   readonly readings: Readings
   readonly directory: Directory
-  readonly rights: Rights
   /** Something of a group threw, and ended it: for the log. */
   readonly onFailure: (error: unknown) => void
   /** The group has lost its last follower. */
@@ -238,11 +237,20 @@ export abstract class Group<P> implements Work {
         unread = this.#unread(follower).map((entry) => entry.copy())
         if (!follower.backlog) shared.set(at, unread)
       }
+      if (!unread.every((entry) => this.canTell(entry))) {
+        this.resync(follower, OTHER_RIGHTS)
+        continue
+      }
       follower.backlog = unread.length > 0 ? unread : undefined
       follower.done = 0
       follower.at = this.#tail
       this.wake(follower)
     }
+  }
+
+  /** Whether what it tells of can be seen with the rights of now, after nobody was found to have others. */
+  protected canTell(_entry: Entry<P>): boolean {
+    return true
   }
 
   /** The same, where it is not known what any of them was told. */
@@ -325,22 +333,26 @@ export abstract class Group<P> implements Work {
 
   /** Asks at once, if there is anything to ask. */
   settle(): void {
-    while (this.#asking && !this.closed) this.#askOn(() => false)
+    this.#askOn(() => false)
   }
 
   /**
-   * A follower who has these rights now. Where there is none the rights have changed under it: it asks, and tells
+   * A follower who has these rights now. Where the next one has not, rights have changed: all are asked, and told
    * nothing until then.
    */
   protected voice(): Follower<P> | undefined {
-    const known = this.#voice
-    if (known && this.#hasRights(known)) return known
-    this.#voice = undefined
-    for (const follower of this.followers) {
-      if (this.#hasRights(follower)) return (this.#voice = follower)
+    for (;;) {
+      const [first] = this.followers
+      const voice = (this.#voice ??= first)
+      if (!voice) return undefined
+      try {
+        if (voice.eyes.key === this.rights) return voice
+        this.rightsChanged()
+        return undefined
+      } catch (error) {
+        this.expel(voice.eyes, error)
+      }
     }
-    this.rightsChanged()
-    return undefined
   }
 
   /** What these eyes show cannot be known: whoever sees with them ends, and nobody else. */
@@ -601,25 +613,17 @@ export abstract class Group<P> implements Work {
 
   // Rights.
 
-  #hasRights({ eyes }: Follower<P>): boolean {
-    try {
-      return this.context.rights.now(eyes) === this.rights
-    } catch (error) {
-      this.expel(eyes, error)
-      return false
-    }
-  }
-
   /** Returns whether all is asked. */
   #askOn(spent: () => boolean): boolean {
-    for (let asking = this.#asking; asking; asking = this.#asking) {
+    for (let begun = 0; this.#asking && begun < BEGUN_ANEW;) {
+      const asking = this.#asking
       const isDone = asking.next().done ?? false
       if (this.closed) return false
-      // It may have to begin anew.
-      if (isDone && this.#asking === asking) this.#asking = undefined
+      if (this.#asking !== asking) begun++
+      else if (isDone) this.#asking = undefined
       else if (spent()) return false
     }
-    return true
+    return !this.#asking
   }
 
   *#ask(): Generator<undefined> {
@@ -627,7 +631,7 @@ export abstract class Group<P> implements Work {
     let asked = 0
     for (const follower of this.followers) {
       try {
-        const key = this.context.rights.of(follower.eyes)
+        const { key } = follower.eyes
         const some = byKey.get(key)
         if (some) some.push(follower)
         else byKey.set(key, [follower])
@@ -714,6 +718,9 @@ export abstract class Group<P> implements Work {
 
 /** Followers that are asked for their rights before the time is looked at. */
 const ASKED = 256
+
+/** How often it is begun anew at once, where rights change while they are asked. */
+const BEGUN_ANEW = 4
 
 export const OTHER_RIGHTS = 'What may be seen is another: it is read anew.'
 

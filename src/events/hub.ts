@@ -12,7 +12,7 @@ import { ALL_KINDS } from '../kubernetes/kinds.ts'
 import type { Kind } from '../kubernetes/rows.ts'
 import { holdCursors } from './batch.ts'
 import { ClustersGroup } from './clusters-group.ts'
-import { Directory, Rights } from './directory.ts'
+import { Directory } from './directory.ts'
 import { EventIterator } from './event-iterator.ts'
 import type { Counters, Group, GroupContext, Joiner, QueueLimits } from './group.ts'
 import { Journals, JOURNAL_LIMITS, type JournalLimits } from './journal.ts'
@@ -49,7 +49,6 @@ export class Hub implements LiveHub, Channels {
   /** Of each cluster, as the groups know it. */
   readonly #revisions = new Map<Cluster, number>()
   readonly #directory = new Directory(this.#counters)
-  readonly #rights = new Rights()
   readonly #unlisten: () => void
   #iterators = 0
   #closed = false
@@ -64,7 +63,6 @@ export class Hub implements LiveHub, Channels {
       counters: this.#counters,
       readings: this.#readings,
       directory: this.#directory,
-      rights: this.#rights,
       onFailure: onFailure ?? (() => {}),
       onEmpty: (group) => this.#drop(group),
     }
@@ -134,7 +132,6 @@ export class Hub implements LiveHub, Channels {
    */
   rightsChanged(): void {
     this.#changes.count++
-    this.#rights.changed()
     for (const group of this.#directory.all) group.rightsChanged()
   }
 

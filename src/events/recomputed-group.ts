@@ -77,7 +77,9 @@ export class RecomputedGroup<P> extends Group<P> {
   }
 
   protected resyncAll(): void {
+    this.#last = undefined
     this.#isOwed = true
+    this.hurry()
     this.refresh()
   }
 

@@ -63,6 +63,32 @@ export function regranted<P>(
   return told
 }
 
+/** The same for clusters that are no longer followed: nobody can be asked what may be seen of them now. */
+export function departed<P>(
+  waiting: readonly Entry<P>[],
+  isFollowed: (cluster: Cluster) => boolean,
+): Entry<P>[] {
+  const seen = new Set<string>()
+  return waiting.flatMap((entry) => {
+    const { object, previous, cluster, reason } = entry
+    if (!object || !cluster || reason === 'FORBIDDEN' || isFollowed(cluster)) return [entry]
+    const isFirst = !seen.has(identity(object))
+    seen.add(identity(object))
+    return isFirst && previous ? [removed<P>(previous, cluster)] : []
+  })
+}
+
+export function removed<P>(row: Row, cluster: Cluster): Entry<P> {
+  return new Entry({
+    type: 'DELETED',
+    object: row,
+    previous: row,
+    cluster,
+    reason: 'CLUSTER_REMOVED',
+    message: `The cluster ${cluster.name} is no longer a part of what is followed.`,
+  })
+}
+
 function forbidden<P>(row: Row, cluster: Cluster): Entry<P> {
   return new Entry({
     type: 'DELETED',

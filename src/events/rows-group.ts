@@ -18,7 +18,7 @@ import { type Follower, Group, type GroupContext, type Joiner, OTHER_RIGHTS } fr
 import type { Eyes, LiveStart, Membership, RowsRequest } from './live.ts'
 import { decodePosition, encodePosition, type Position } from './position.ts'
 import { GroupReadings } from './readings.ts'
-import { regranted } from './regrant.ts'
+import { departed, regranted, removed } from './regrant.ts'
 import { RowScan } from './row-scan.ts'
 import { type ChangeListener, sameScope, Slot } from './slot.ts'
 import type { TableChannel } from './table-channel.ts'
@@ -166,8 +166,14 @@ export class RowsGroup<P> extends Group<P> implements CatchUpGroup<P>, ChangeLis
   }
 
   protected override onAsked(isRenamed: boolean): void {
-    if (isRenamed || this.#isOther) this.#readings.clear()
+    if (!isRenamed && !this.#isOther) return
+    this.#readings.clear()
+    if (this.#tasks.some(({ type }) => type === 'remove')) return this.beginAnew()
+    this.pending = departed(this.pending, (cluster) => this.#clusters.has(cluster))
     if (!this.#isOther) {
+      this.#eachCatchUp((catchUp, follower) => {
+        if (!catchUp.every((entry) => this.canTell(entry))) this.resync(follower, OTHER_RIGHTS)
+      })
       super.onAsked(isRenamed)
       return
     }
@@ -177,6 +183,10 @@ export class RowsGroup<P> extends Group<P> implements CatchUpGroup<P>, ChangeLis
     for (const follower of this.followers) {
       if (follower.prelude || !this.isUpToDate(follower)) this.resync(follower, OTHER_RIGHTS)
     }
+  }
+
+  protected override canTell({ object, cluster }: Entry<P>): boolean {
+    return !object || !cluster || this.#clusters.has(cluster)
   }
 
   protected override beginAnew(): void {
@@ -437,14 +447,15 @@ export class RowsGroup<P> extends Group<P> implements CatchUpGroup<P>, ChangeLis
     this.#catchUps.clear()
     this.context.counters.resyncs += this.followers.size
     this.pending = [new Entry({ type: 'RESYNC', message, breaks: true }), ...this.downs()]
-    const clusters = this.#tasks.flatMap((task) => (task.type === 'up' ? [task.cluster] : []))
     this.#tasks = []
     for (const slot of this.slots) {
       slot.reached = null
       slot.isAwaited = false
       if (slot.channel.hasContent) this.#scan(slot)
     }
-    for (const cluster of clusters) this.#tasks.push({ type: 'up', cluster })
+    for (const [cluster, { down }] of this.#clusters) {
+      if (down && !this.#isDown(cluster)) this.#tasks.push({ type: 'up', cluster })
+    }
     this.#tasks.push({ type: 'synced' })
     this.context.passes.add(this)
   }
@@ -492,15 +503,7 @@ export class RowsGroup<P> extends Group<P> implements CatchUpGroup<P>, ChangeLis
       const piece = task.pieces.next()
       if (piece.done) return this.#end(task)
       for (const row of piece.value) {
-        const message = `The cluster ${slot.cluster.name} is no longer a part of what is followed.`
-        const entry = new Entry<P>({
-          type: 'DELETED',
-          object: row,
-          previous: row,
-          cluster: slot.cluster,
-          reason: 'CLUSTER_REMOVED',
-          message,
-        })
+        const entry = removed<P>(row, slot.cluster)
         this.#route(slot, row, entry)
       }
       return piece.value.length + 1
@@ -539,8 +542,10 @@ export class RowsGroup<P> extends Group<P> implements CatchUpGroup<P>, ChangeLis
     this.#eachCatchUp((catchUp) => catchUp.push(entry))
   }
 
-  #eachCatchUp(visit: (catchUp: CatchUp<P>) => void): void {
-    for (const { prelude } of this.#catchUps) if (prelude instanceof CatchUp) visit(prelude)
+  #eachCatchUp(visit: (catchUp: CatchUp<P>, follower: Follower<P>) => void): void {
+    for (const follower of this.#catchUps) {
+      if (follower.prelude instanceof CatchUp) visit(follower.prelude, follower)
+    }
   }
 
   #enter(cluster: Cluster, scopes: Scopes): void {

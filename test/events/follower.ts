@@ -12,6 +12,7 @@ export interface Told {
   readonly cluster: string | null
   readonly id: string | null
   readonly uid: string | null
+  readonly namespace: string | null
   readonly name: string | null
   readonly resourceVersion: string | null
   readonly previous: string | null
@@ -24,13 +25,14 @@ export function renderAll(events: readonly LiveEvent[]): readonly Payload[] {
   return events.map((event) => Buffer.from(JSON.stringify(toldOf(event))))
 }
 
-function toldOf(event: LiveEvent): Told {
+export function toldOf(event: LiveEvent): Told {
   const { type, cluster, object, previous, deletedReason, message, cursor } = event
   return {
     type,
     cluster: cluster?.name ?? null,
     id: object?.id ?? null,
     uid: object?.uid ?? null,
+    namespace: object?.namespace ?? null,
     name: object?.name ?? null,
     resourceVersion: object?.resourceVersion ?? null,
     previous: previous?.resourceVersion ?? null,

@@ -1,18 +1,21 @@
 /**
  * The hub against a model: clusters whose history is known, two replicas that follow it at their own pace,
- * and followers that know nothing but what they are sent. Whatever is interleaved, in the end each copy
- * equals what it follows.
+ * viewers whose rights change, and followers that know nothing but what they are sent. Whatever is interleaved,
+ * nothing is sent that its viewer may not see, nor anything rendered by somebody with other rights, and in the end
+ * each copy equals what it follows.
  */
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { Hub } from '../../src/events/hub.ts'
-import type { LiveEvent, LiveStart, Membership, Payload, RowsRequest } from '../../src/events/live.ts'
+import type { Eyes, LiveEvent, LiveStart, Membership, Payload, RowsRequest } from '../../src/events/live.ts'
 import type { Scope, Selection } from '../../src/fleet/selection.ts'
 import type { LabelSet, PodRow } from '../../src/kubernetes/rows.ts'
 import { podRow } from '../fleet/pod-model.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { FakeCluster, FakeFleet } from '../support/fake-fleet.ts'
-import { renderAll, type Told, TestSink } from './follower.ts'
+import { type Told, TestSink, toldOf } from './follower.ts'
+
+const RUNS = Number(process.env.RUNS ?? 150)
 
 const CLUSTERS = ['east', 'north', 'west'] as const
 const NAMES = ['a', 'b', 'c', 'd', 'e'] as const
@@ -34,7 +37,70 @@ const SCOPES: readonly (Scope | undefined)[] = [
   { namespaces: new Set(['shop']) },
   { namespaces: new Set(['shop', 'pay']) },
   { namespaces: new Set(['pay']), objects: new Set(['shop/a', 'shop/c']) },
+  { namespaces: new Set([]), names: new Set(['b', 'c']) },
 ]
+
+const VIEWERS = 3
+
+/** Some may see the same and are told the same; keys are of this process. */
+function keyOf(scopes: ReadonlyMap<string, Scope | undefined>): string {
+  return CLUSTERS.map((name) => SCOPES.indexOf(scopes.get(name))).join()
+}
+
+function shows(
+  scopes: ReadonlyMap<string, Scope | undefined>,
+  cluster: string,
+  namespace: string,
+  name: string,
+): boolean {
+  const scope = scopes.get(cluster)
+  if (scope === undefined || scope === 'all') return scope === 'all'
+  return (
+    scope.namespaces.has(namespace) ||
+    (scope.names?.has(name) ?? false) ||
+    (scope.objects?.has(`${namespace}/${name}`) ?? false)
+  )
+}
+
+/** What one viewer may see. */
+class Viewer {
+  readonly scopes = new Map<string, Scope | undefined>(CLUSTERS.map((name) => [name, 'all']))
+  /** What it was since the hubs were told last, oldest first; the last one is what it is. */
+  history: ReadonlyMap<string, Scope | undefined>[] = [new Map(this.scopes)]
+
+  get key(): string {
+    return keyOf(this.scopes)
+  }
+
+  eyes(): Eyes {
+    const scopeOf = (name: string) => this.scopes.get(name)
+    const keyNow = () => this.key
+    return {
+      get key() {
+        return keyNow()
+      },
+      scope: ({ name }) => scopeOf(name),
+    }
+  }
+
+  become(cluster: string, scope: Scope | undefined): void {
+    this.scopes.set(cluster, scope)
+    this.history.push(new Map(this.scopes))
+  }
+
+  /** The hubs know by now. */
+  told(): void {
+    this.history = this.history.slice(-1)
+  }
+
+  maySee({ cluster, namespace, name }: Pick<Told, 'cluster' | 'namespace' | 'name'>): boolean {
+    return this.history.some((scopes) => shows(scopes, cluster!, namespace!, name!))
+  }
+
+  mayHave(key: string): boolean {
+    return this.history.some((scopes) => keyOf(scopes) === key)
+  }
+}
 
 /** What happened in a cluster, one resourceVersion each; a bookmark has no row. */
 interface Happened {
@@ -158,7 +224,10 @@ class Replica {
 /** Keeps a copy, and checks each event against it. */
 class Checker {
   readonly filter: number
+  readonly viewer: Viewer
   readonly stingy: boolean
+  /** It is an iterator, which renders nothing. */
+  readonly iterates: boolean
   sink = new TestSink()
   replica = 0
   membership: Membership | undefined
@@ -170,16 +239,82 @@ class Checker {
   #resuming = false
   readonly down = new Set<string>()
   synced = false
-  startsAnew = false
   /** It never reads again, which must be nobody else's trouble. */
   dead = false
+  /** It is told of what was wrong where nobody hears it. */
+  wrong: unknown
+  #pull: (() => void) | undefined
 
-  constructor(filter: number, stingy: boolean) {
+  constructor({
+    filter,
+    viewer,
+    stingy,
+    iterates,
+  }: Pick<Checker, 'filter' | 'viewer' | 'stingy' | 'iterates'>) {
     this.filter = filter
+    this.viewer = viewer
     this.stingy = stingy
+    this.iterates = iterates
   }
 
-  begin(start: LiveStart): void {
+  join(hub: Hub, request: RowsRequest, start: LiveStart): void {
+    this.#begin(start)
+    const eyes = this.viewer.eyes()
+    let isThere = true
+    if (this.iterates) {
+      this.#iterate(hub.iterate(request, eyes, start), () => isThere)
+      return
+    }
+    const render = (events: readonly LiveEvent[]) => {
+      try {
+        expect(isThere, 'whoever renders is there').toBe(true)
+        return events.map((event) => Buffer.from(JSON.stringify({ ...toldOf(event), by: this.viewer.key })))
+      } catch (error) {
+        this.wrong ??= error
+        throw error
+      }
+    }
+    const { sink } = this
+    const membership = hub.join({ key: String(this.filter), eyes, request, render, start, sink })
+    this.membership = {
+      leave() {
+        isThere = false
+        membership.leave()
+      },
+    }
+  }
+
+  /** Reads, as far as it does not by itself. */
+  read(): void {
+    this.sink.ready = true
+    this.#pull?.()
+  }
+
+  #iterate(events: AsyncIterableIterator<LiveEvent>, isThere: () => boolean): void {
+    let isWaiting = false
+    const pull = () => {
+      if (isWaiting || !isThere()) return
+      isWaiting = true
+      const next = async () => {
+        const { value, done } = await events.next()
+        isWaiting = false
+        if (done) return
+        this.#check(toldOf(value))
+        if (!this.stingy && !this.dead) pull()
+      }
+      void next()
+    }
+    this.#pull = pull
+    this.membership = {
+      leave: () => {
+        this.#pull = undefined
+        void events.return?.()
+      },
+    }
+    if (!this.stingy) pull()
+  }
+
+  #begin(start: LiveStart): void {
     this.synced = false
     this.down.clear()
     this.#fresh = undefined
@@ -190,7 +325,7 @@ class Checker {
       if (start.snapshot) this.#fresh = new Set()
     }
     const { stingy } = this
-    const take = (told: Told) => this.#take(told)
+    const take = (told: Told & { by?: string }) => this.#check(told)
     this.sink = new (class extends TestSink {
       override write(payloads: readonly Payload[]): void {
         super.write(payloads)
@@ -199,6 +334,26 @@ class Checker {
       }
     })()
     this.sink.ready = !stingy
+  }
+
+  #check(told: Told & { by?: string }): void {
+    try {
+      if (told.by !== undefined)
+        expect(this.viewer.mayHave(told.by), `${told.type} is rendered for it`).toBe(true)
+      if (told.id !== null && told.reason === 'FORBIDDEN') {
+        const known = this.copy.get(told.id)
+        const { uid, resourceVersion } = told
+        expect(`${known?.uid} ${known?.version}`, `${told.id} is told no newer`).toBe(
+          `${uid} ${resourceVersion}`,
+        )
+      } else if (told.id !== null) {
+        expect(this.viewer.maySee(told), `${told.type} ${told.reason} ${told.id} may be seen`).toBe(true)
+      }
+      this.#take(told)
+    } catch (error) {
+      // A sink that throws would be taken for one that broke.
+      this.wrong ??= error
+    }
   }
 
   #take(told: Told): void {
@@ -245,8 +400,7 @@ class World {
   readonly present = new Set<string>()
   /** Labelled so that one filter does not mean them. */
   readonly hidden = new Set<string>()
-  /** What may be seen, of each cluster. */
-  readonly scopes = new Map<string, Scope | undefined>(CLUSTERS.map((name) => [name, 'all']))
+  readonly viewers = Array.from({ length: VIEWERS }, () => new Viewer())
 
   constructor() {
     for (const name of CLUSTERS) {
@@ -264,22 +418,23 @@ class World {
     else this.present.delete(name)
   }
 
-  request(filter: number): RowsRequest<PodRow> {
+  request(filter: number): RowsRequest {
     return {
       type: 'rows',
       kinds: ['Pod'],
       clusters: ({ labels }) => filter !== LABELLED || labels['hidden'] !== 'yes',
-      selection: FILTERS[filter]!,
-      scope: ({ name }) => this.scopes.get(name),
+      selection: FILTERS[filter]! as Selection,
       throttleMs: filter === 1 ? 500 : 0,
     }
   }
 
-  setScope(cluster: string, scope: Scope | undefined): void {
-    this.scopes.set(cluster, scope)
+  setScope(viewer: number, cluster: string, scope: Scope | undefined): void {
+    this.viewers[viewer]!.become(cluster, scope)
+  }
+
+  tellRights(): void {
     for (const { hub } of this.replicas) hub.rightsChanged()
-    // A cursor knows nothing of rights: who is cut off begins anew.
-    for (const checker of this.checkers) checker.startsAnew = true
+    for (const viewer of this.viewers) viewer.told()
   }
 
   setHidden(cluster: string, hidden: boolean): void {
@@ -297,32 +452,19 @@ class World {
     return Array.from(this.present).filter((name) => filter !== LABELLED || !this.hidden.has(name))
   }
 
-  #shows({ cluster, namespace, name }: PodRow): boolean {
-    const scope = this.scopes.get(cluster)
-    if (scope === undefined || scope === 'all') return scope === 'all'
-    return scope.namespaces.has(namespace) || (scope.objects?.has(`${namespace}/${name}`) ?? false)
-  }
-
   join(checker: Checker, replica: number, start: LiveStart): void {
     checker.replica = replica
-    checker.begin(start)
-    checker.membership = this.replicas[replica]!.hub.join({
-      key: String(checker.filter),
-      request: this.request(checker.filter) as RowsRequest,
-      render: (events: readonly LiveEvent[]) => renderAll(events),
-      start,
-      sink: checker.sink,
-    })
+    checker.join(this.replicas[replica]!.hub, this.request(checker.filter), start)
   }
 
   reconnect(checker: Checker, replica: number): void {
     checker.membership?.leave()
-    const cursor = checker.startsAnew ? null : checker.cursor
-    checker.startsAnew = false
+    const { cursor } = checker
     this.join(checker, replica, cursor === null ? { snapshot: true } : { snapshot: false, after: cursor })
   }
 
   async end(): Promise<void> {
+    this.tellRights()
     for (const replica of this.replicas) {
       for (const truth of this.truths.values()) {
         replica.setDown(truth, false)
@@ -331,35 +473,36 @@ class World {
       }
     }
     for (let i = 0; i < 60; i++) {
-      for (const { sink, dead } of this.checkers) if (!dead) sink.ready = true
+      for (const checker of this.checkers) if (!checker.dead) checker.read()
       await turn()
     }
     await this.clock.advance(6_000)
     for (let i = 0; i < 60; i++) {
-      for (const { sink, dead } of this.checkers) if (!dead) sink.ready = true
+      for (const checker of this.checkers) if (!checker.dead) checker.read()
       await turn()
     }
   }
 
   check(): void {
     for (const checker of this.checkers) {
-      const { filter, copy, dead } = checker
+      const { filter, viewer, copy, dead, wrong } = checker
+      if (wrong) throw wrong
       if (dead) continue
       const { names, namespaces, where } = FILTERS[filter]!
       const right = this.#meant(filter)
         .flatMap((name) => Array.from(this.truths.get(name)!.rows.values()))
         .filter(
           (row) =>
-            this.#shows(row) &&
+            shows(viewer.scopes, row.cluster, row.namespace, row.name) &&
             (names?.includes(row.name) ?? true) &&
             (namespaces?.includes(row.namespace) ?? true) &&
             (where?.(row) ?? true),
         )
         .map(({ id, uid, resourceVersion }) => `${id} ${uid} ${resourceVersion}`)
       const kept = Array.from(copy, ([id, { uid, version }]) => `${id} ${uid} ${version}`)
-      expect(kept.sort(), `a copy of filter ${filter}`).toEqual(right.sort())
+      expect(kept.sort(), `a copy of filter ${filter}, ${viewer.key}`).toEqual(right.sort())
       expect(checker.synced).toBe(true)
-      const down = this.#meant(filter).filter((name) => checker.down.has(name) && this.scopes.get(name))
+      const down = this.#meant(filter).filter((name) => checker.down.has(name) && viewer.scopes.get(name))
       expect(down, 'clusters that are said to be down').toEqual([])
     }
   }
@@ -416,15 +559,25 @@ const actions = fc.oneof(
       do: fc.constant('join' as const),
       replica,
       filter: fc.nat({ max: FILTERS.length - 1 }),
+      viewer: fc.nat({ max: VIEWERS - 1 }),
       stingy: fc.boolean(),
+      iterates: fc.constantFrom(false, false, false, true),
     }),
   },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('reconnect' as const), which: nat, replica }) },
   { weight: 4, arbitrary: fc.record({ do: fc.constant('ready' as const), which: nat }) },
   {
-    weight: 1,
-    arbitrary: fc.record({ do: fc.constant('rights' as const), cluster, scope: fc.constantFrom(...SCOPES) }),
+    weight: 3,
+    arbitrary: fc.record({
+      do: fc.constant('rights' as const),
+      viewer: fc.nat({ max: VIEWERS - 1 }),
+      cluster,
+      scope: fc.constantFrom(...SCOPES),
+      isTold: fc.constantFrom(true, true, false),
+    }),
   },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('tell rights' as const) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('leave' as const), which: nat }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('die' as const), which: nat }) },
   { weight: 8, arbitrary: fc.record({ do: fc.constant('turn' as const) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('wait' as const), ms: fc.constantFrom(60, 6_000) }) },
@@ -443,12 +596,20 @@ async function act(world: World, step: Action): Promise<void> {
   else if (step.do === 'replace') world.replicas[step.replica].replace(step.cluster)
   else if (step.do === 'label') world.setHidden(step.cluster, step.hidden)
   else if (step.do === 'join') {
-    const joined = new Checker(step.filter, step.stingy)
+    const { filter, stingy, iterates } = step
+    const joined = new Checker({ filter, viewer: world.viewers[step.viewer]!, stingy, iterates })
     world.checkers.push(joined)
     world.join(joined, step.replica, { snapshot: true })
-  } else if (step.do === 'rights') world.setScope(step.cluster, step.scope)
-  else if (step.do === 'reconnect' && checker && !checker.dead) world.reconnect(checker, step.replica)
-  else if (step.do === 'ready' && checker && !checker.dead) checker.sink.ready = true
+  } else if (step.do === 'rights') {
+    world.setScope(step.viewer, step.cluster, step.scope)
+    if (step.isTold) world.tellRights()
+  } else if (step.do === 'tell rights') world.tellRights()
+  else if (step.do === 'leave' && checker) {
+    checker.membership?.leave()
+    world.checkers.splice(world.checkers.indexOf(checker), 1)
+    if (checker.wrong) throw checker.wrong
+  } else if (step.do === 'reconnect' && checker && !checker.dead) world.reconnect(checker, step.replica)
+  else if (step.do === 'ready' && checker && !checker.dead) checker.read()
   else if (step.do === 'die' && checker) {
     checker.dead = true
     checker.sink.ready = false
@@ -466,7 +627,7 @@ describe('a follower that keeps a copy from events alone', () => {
         world.check()
         world.close()
       }),
-      { numRuns: Number(process.env.RUNS ?? 150) },
+      { numRuns: RUNS },
     )
-  }, 60_000)
+  }, 60_000 + 50 * RUNS)
 })
