@@ -3,7 +3,7 @@
  * API server answers in SubjectAccessReviews and to lists. Policies are random; a failure names the seed, and
  * `FLEETGRAPH_SEED` repeats it.
  */
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createClusterPolicy, type ClusterPolicy, type Reviews } from '../../src/access/cluster-policy.ts'
 import type { Action } from '../../src/access/policy.ts'
@@ -106,8 +106,10 @@ async function untilAggregated(objects: readonly RbacObject[]): Promise<void> {
     async () => {
       for (const { metadata, aggregationRule } of objects) {
         if (!aggregationRule) continue
-        const parts = (at(aggregationRule, 'clusterRoleSelectors') as readonly unknown[]).map((selector) =>
-          at(selector, 'matchLabels.part'),
+        const parts = new Set(
+          (at(aggregationRule, 'clusterRoleSelectors') as readonly unknown[]).map((selector) =>
+            at(selector, 'matchLabels.part'),
+          ),
         )
         const named = async (object: RbacObject) => {
           const { body } = await plane.http.get(`${pathOf(object)}/${object.metadata.name}`)
@@ -115,7 +117,7 @@ async function untilAggregated(objects: readonly RbacObject[]): Promise<void> {
         }
         const expected = new Set<string>()
         for (const part of objects) {
-          if (part.kind !== 'ClusterRole' || !parts.includes(part.metadata.labels?.['part'])) continue
+          if (part.kind !== 'ClusterRole' || !parts.has(part.metadata.labels?.['part'])) continue
           for (const rule of await named(part)) expected.add(rule)
         }
         const found = await named({
