@@ -7,6 +7,7 @@ import { randomUUID } from 'node:crypto'
 import { GraphQLError } from 'graphql'
 import { AuthenticationError } from '../access/authentication/authenticator.ts'
 import type { Logger } from './logger.ts'
+import type { Caller } from './request.ts'
 
 /** The whole answer was not ready in time, or nobody waits for it any more. */
 export class RequestAborted extends Error {
@@ -40,11 +41,16 @@ export const REFUSALS: Readonly<Record<string, Refusal>> = {
   UNAUTHENTICATED: { status: 401, headers: { 'www-authenticate': 'Bearer' }, close: 4401 },
   UNAVAILABLE: { status: 503, headers: { 'retry-after': RETRY_SECONDS }, close: 1013 },
   FORBIDDEN: { status: 403, headers: {}, close: 4403 },
+  RATE_LIMITED: { status: 429, headers: { 'retry-after': RETRY_SECONDS }, close: 1013 },
   LIMIT_EXCEEDED: { status: 429, headers: { 'retry-after': RETRY_SECONDS }, close: 1013 },
   SHUTTING_DOWN: { status: 503, headers: { 'retry-after': RETRY_SECONDS }, close: 1001 },
 }
 
-export function tellable(errors: readonly GraphQLError[], logger: Logger): readonly GraphQLError[] {
+export function tellable(
+  errors: readonly GraphQLError[],
+  logger: Logger,
+  caller?: Caller,
+): readonly GraphQLError[] {
   return errors.map((error) => {
     const cause = error.originalError
     if (cause instanceof RequestAborted) {
@@ -57,19 +63,19 @@ export function tellable(errors: readonly GraphQLError[], logger: Logger): reado
     ) {
       return error
     }
-    return internal(cause, logger, error)
+    return internal(cause, logger, error, caller)
   })
 }
 
 /** Something that no error was made for: logs it and gives what the client is told. */
-export function internal(cause: unknown, logger: Logger, at?: GraphQLError): GraphQLError {
+export function internal(cause: unknown, logger: Logger, at?: GraphQLError, caller?: Caller): GraphQLError {
   if (cause instanceof RequestAborted) {
     return new GraphQLError(cause.message, { extensions: { code: cause.code } })
   }
   if (cause instanceof AuthenticationError) {
     return new GraphQLError(cause.message, { extensions: { code: cause.code } })
   }
-  const correlationId = randomUUID()
+  const correlationId = caller?.correlationId ?? randomUUID()
   logger.error({ err: cause, correlationId, path: at?.path?.join('.') }, 'a request failed unexpectedly')
   return new GraphQLError('Internal error', {
     ...(at && placeOf(at)),

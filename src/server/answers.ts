@@ -6,14 +6,17 @@
  * everything that was read (`Reads`), checked on every look-up, so a stale answer cannot be given. Kept
  * are answers without errors and without volatile reads only.
  */
-import type { Reads } from '../access/authorized-fleet.ts'
+import type { Reads } from '../access/reads.ts'
 import { BoundedCache, type CacheBounds } from './bounded-cache.ts'
 
 interface Kept {
   /** Absent until the same question was asked twice with nothing changed between. */
   body: Buffer | undefined
-  readonly reads: Pick<Reads, 'unchanged'>
+  readonly reads: KeptReads
 }
+
+/** What an answer was made from. An audit record tells of what was denied in it each time that it is given. */
+export type KeptReads = Pick<Reads, 'unchanged'> & Partial<Pick<Reads, 'denied'>>
 
 /** What an entry holds on to beside its bytes: the key, and the revisions that it was made from. */
 const OVERHEAD = 4_096
@@ -25,10 +28,10 @@ export class Answers {
     this.#kept = new BoundedCache(bounds)
   }
 
-  /** The bytes of an answer that would be the same now. */
-  get(key: string): Buffer | undefined {
+  /** The bytes of an answer that would be the same now, and what they were made from. */
+  get(key: string): { readonly body: Buffer; readonly reads: KeptReads } | undefined {
     const kept = this.#kept.get(key)
-    return kept?.body && kept.reads.unchanged() ? kept.body : undefined
+    return kept && hasBody(kept) && kept.reads.unchanged() ? kept : undefined
   }
 
   /**
@@ -36,7 +39,7 @@ export class Answers {
    * second time while what it was answered from stays the same: of what changes faster than it is asked
    * for, the bytes would never be used.
    */
-  offer(key: string, text: string, reads: Pick<Reads, 'unchanged' | 'volatile'>): Buffer | string {
+  offer(key: string, text: string, reads: KeptReads & Pick<Reads, 'volatile'>): Buffer | string {
     if (reads.volatile) return text
     const seen = this.#kept.get(key)?.reads.unchanged() ?? false
     const body = seen ? Buffer.from(text) : undefined
@@ -56,4 +59,8 @@ export function canonical(value: unknown): string {
     .sort()
     .map((key) => `${JSON.stringify(key)}:${canonical((value as Record<string, unknown>)[key])}`)
     .join()}}`
+}
+
+function hasBody(kept: Kept): kept is Kept & { readonly body: Buffer } {
+  return kept.body !== undefined
 }

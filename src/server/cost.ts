@@ -1,8 +1,10 @@
 /**
- * The cost of a query: how many objects it may return at most, reckoned from the document and its
- * variables alone before anything is read. A connection counts its page (`first` or `last`, or the
- * default page); any other list counts as `LIST`. Every answer tells it in `extensions.cost`, so a client
- * learns what its queries weigh, and the server refuses what weighs too much.
+ * The cost of a query: what it may make the gateway do at most, reckoned from the document and its variables
+ * alone before anything is read. The unit is one object of the answer with up to `FREE_LEAVES` plain fields,
+ * some 5 µs. A connection counts its page (`first` or `last`, or the default page); any other list counts as
+ * `LIST`. A filter or an order has to look at more than it shows, and counts for that; a live read counts for
+ * the API server. Every answer tells it in `extensions.cost`, so a client learns what its queries weigh, and
+ * the server refuses what weighs too much: an answer from memory is made in one piece, while all others wait.
  *
  * Invariant: the same document and variables cost the same, whatever the fleet holds.
  */
@@ -13,8 +15,10 @@ import {
   isListType,
   Kind,
   type DirectiveNode,
+  type FieldNode,
   type FragmentDefinitionNode,
   type GraphQLCompositeType,
+  type GraphQLField,
   type GraphQLSchema,
   type OperationDefinitionNode,
   type SelectionSetNode,
@@ -23,6 +27,22 @@ import {
 
 /** Assumed length of a list that is not a page of a connection: containers, conditions, clusters. */
 const LIST = 5
+
+/** Plain fields that an object has for the price of one; so many more cost as much as another object. */
+const FREE_LEAVES = 8
+
+/**
+ * What it costs to look through all that a connection could show, for each of its parent: by the type that
+ * it is a field of. Relations of any other object are looked up by an index, and are short.
+ */
+const PASS: Readonly<Record<string, number>> = { Query: 2_000, Cluster: 200, Namespace: 100 }
+const SHORT_PASS = 10
+
+/** Root fields and connections that are never answered from an order that is kept. */
+const SORTED = new Set(['events', 'search'])
+
+/** A request to an API server. */
+const LIVE_READ = 10
 
 type Variables = Readonly<Record<string, unknown>>
 
@@ -34,6 +54,10 @@ interface Weight {
   /** Where the field pages: how many, from its arguments or the argument's default. */
   readonly page: ((variables: Variables) => number) | undefined
   readonly included: (variables: Variables) => boolean
+  /** For each of its parent, whatever comes of it. */
+  readonly effort: number
+  /** Plain fields of each object, without those in fragments. */
+  readonly leaves: number
 }
 
 /**
@@ -53,7 +77,7 @@ export function costOf(
       if (selection.kind === Kind.INLINE_FRAGMENT) {
         const type = selection.typeCondition ? schema.getType(selection.typeCondition.name.value) : parent
         if (!isCompositeType(type)) return []
-        return [{ children: weigh(type, selection.selectionSet), each: 0, page: undefined, included }]
+        return [fragmentOf(weigh(type, selection.selectionSet), selection.selectionSet, included)]
       }
       if (selection.kind === Kind.FRAGMENT_SPREAD) {
         const fragment = fragments.get(selection.name.value)
@@ -64,11 +88,15 @@ export function costOf(
           children = weigh(type, fragment.selectionSet)
           ofFragment.set(selection.name.value, children)
         }
-        return [{ children, each: 0, page: undefined, included }]
+        return [fragmentOf(children, fragment.selectionSet, included)]
       }
       const field = schema.getField(parent, selection.name.value)
-      if (!field || !selection.selectionSet || selection.name.value.startsWith('__')) return []
+      if (!field || selection.name.value.startsWith('__')) return []
       const type = getNamedType(field.type)
+      const effort = effortOf(parent, field, selection)
+      if (!selection.selectionSet) {
+        return effort === 0 ? [] : [{ children: [], each: 0, page: undefined, included, effort, leaves: 0 }]
+      }
       if (!isCompositeType(type)) return []
       const isPage = parent.name.endsWith('Connection')
       const isList = isListType(getNullableType(field.type))
@@ -84,6 +112,8 @@ export function costOf(
                   sizes.flatMap(({ name }) => selection.arguments?.find((a) => a.name.value === name) ?? []),
                 ),
           included,
+          effort,
+          leaves: leavesOf(selection.selectionSet),
         },
       ]
     })
@@ -94,21 +124,53 @@ export function costOf(
     let cost = 0
     // Fragments that spread each other twice are visited 2^n times, and weigh nothing themselves.
     let visits = 0
-    const add = (weights: readonly Weight[], times: number, page: number): void => {
+    /** Gives how many plain fields the fragments among them add to each of `times` objects. */
+    const add = (weights: readonly Weight[], times: number, page: number): number => {
+      let leaves = 0
       for (const weight of weights) {
         if (++visits > MAX_VISITS) cost = Infinity
-        if (cost > most || visits > MAX_VISITS) return
+        if (cost > most || visits > MAX_VISITS) return 0
         if (!weight.included(variables)) continue
-        const isFragment = weight.each === 0
-        const objects = isFragment ? times : times * (weight.each === 'page' ? page : weight.each)
+        cost += times * weight.effort
+        if (weight.each === 0) {
+          leaves += weight.leaves + add(weight.children, times, weight.page?.(variables) ?? page)
+          continue
+        }
+        const objects = times * (weight.each === 'page' ? page : weight.each)
         if (objects === 0) continue
-        if (!isFragment) cost += objects
-        add(weight.children, objects, weight.page?.(variables) ?? (isFragment ? page : DEFAULT_PAGE))
+        cost += objects
+        const inner = add(weight.children, objects, weight.page?.(variables) ?? DEFAULT_PAGE)
+        cost += objects * Math.max(0, Math.ceil((weight.leaves + inner - FREE_LEAVES) / FREE_LEAVES))
       }
+      return leaves
     }
     add(weights, 1, DEFAULT_PAGE)
     return cost
   }
+}
+
+function fragmentOf(
+  children: readonly Weight[],
+  set: SelectionSetNode,
+  included: (variables: Variables) => boolean,
+): Weight {
+  return { children, each: 0, page: undefined, included, effort: 0, leaves: leavesOf(set) }
+}
+
+function leavesOf({ selections }: SelectionSetNode): number {
+  return selections.filter((selection) => selection.kind === Kind.FIELD && !selection.selectionSet).length
+}
+
+function effortOf(
+  parent: GraphQLCompositeType,
+  field: GraphQLField<unknown, unknown>,
+  node: FieldNode,
+): number {
+  if (field.extensions['live'] === true) return LIVE_READ
+  const given = (name: string) => node.arguments?.some((argument) => argument.name.value === name) ?? false
+  const sifts = given('filter') || given('orderBy') || SORTED.has(field.name)
+  const takes = field.args.some(({ name }) => name === 'filter') || SORTED.has(field.name)
+  return sifts && takes ? (PASS[parent.name] ?? SHORT_PASS) : 0
 }
 
 /** Fields and fragments looked at, each as often as it is spread: a document of 400 fields has far fewer. */

@@ -18,10 +18,13 @@ import { conditionVariables, ineligible } from './compiled-query.ts'
 import { costOf } from './cost.ts'
 import { checkLimits, tooMuch, type Limits } from './limits.ts'
 import { readsLive, startVariables } from './subscription.ts'
+import { hashOf } from './trusted-documents.ts'
 
 export interface Operation {
   /** Unique in the process: a part of the keys of other caches. */
   readonly id: number
+  /** SHA-256 of the whole text, in hex. */
+  readonly hash: () => string
   readonly document: DocumentNode
   readonly fragments: ReadonlyMap<string, FragmentDefinitionNode>
   readonly node: OperationDefinitionNode
@@ -110,12 +113,15 @@ export class Documents {
     for (const definition of document.definitions) {
       if (definition.kind === Kind.FRAGMENT_DEFINITION) fragments.set(definition.name.value, definition)
     }
+    let hashed: string | undefined
+    const hash = () => (hashed ??= hashOf(text))
     const operations = document.definitions.flatMap((node): Operation[] => {
       if (node.kind !== Kind.OPERATION_DEFINITION) return []
       const subscribes = node.operation === OperationTypeNode.SUBSCRIPTION
       return [
         {
           id: ++this.#ids,
+          hash,
           document,
           fragments,
           node,

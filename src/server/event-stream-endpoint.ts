@@ -45,7 +45,7 @@ export class EventStreamEndpoint {
     const { json, executor, streams } = this.#options
     admit(request, this.#options, {
       admitted: (parsed, exchange) => {
-        if (media && executor.operationType(parsed) !== 'subscription') {
+        if (media && executor.operationType(parsed, exchange) !== 'subscription') {
           json.execute(parsed, exchange, response, media)
         } else if (streams.draining) {
           json.fail(shuttingDown(), response, media ?? 'application/json')

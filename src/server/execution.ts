@@ -1,6 +1,6 @@
 /**
  * Executes GraphQL requests, whatever brought them: one set of limits, one executor, one way of telling
- * errors. Text → operation (`documents.ts`) → coerced variables → cost → compiled code where it is known
+ * errors. Request → operation, if it is admitted (`admission.ts`, `documents.ts`) → coerced variables → cost → compiled code where it is known
  * to be right (`compiled-query.ts`), graphql-js's `execute` everywhere else → errors masked.
  *
  * `answer` gives the bytes of the answer, from the answers kept where nothing has changed (`answers.ts`).
@@ -19,10 +19,13 @@ import {
   type ExecutionArgs,
   type ExecutionResult,
   type GraphQLSchema,
+  type ValidatedSubscriptionArgs,
 } from 'graphql'
-import type { Reads } from '../access/authorized-fleet.ts'
+import type { Reads } from '../access/reads.ts'
 import type { Viewer } from '../access/viewer.ts'
 import { LiveSource } from '../events/live.ts'
+import { systemClock, type Clock } from '../fleet/clock.ts'
+import { Admission } from './admission.ts'
 import { internal, tellable } from './answer-errors.ts'
 import { Answers, canonical } from './answers.ts'
 import { BoundedCache } from './bounded-cache.ts'
@@ -30,13 +33,20 @@ import { compile, type CompiledQuery, type VariableValues } from './compiled-que
 import { coded, Documents, type Operation } from './documents.ts'
 import { DEFAULT_LIMITS, tooMuch, type Limits } from './limits.ts'
 import type { Logger } from './logger.ts'
-import type { GraphQLRequest } from './request.ts'
-import { Rendering, type Subscription } from './subscription.ts'
+import type { RateLimits } from './rate-limits.ts'
+import type { Records, Subject } from './records.ts'
+import type { GraphQLRequest, Caller } from './request.ts'
+import { renderFor, Rendering, type Subscription } from './subscription.ts'
+import { hashOf, type TrustedDocuments } from './trusted-documents.ts'
 
 /** What execution needs to know of the GraphQL context. */
 export interface ExecutionContext {
-  readonly fleet: { readonly reads: Pick<Reads, 'unchanged' | 'volatile'> }
+  readonly fleet: { readonly reads: ExecutionReads }
 }
+
+/** What is told of access needs telling only where there is access control. */
+export type ExecutionReads = Pick<Reads, 'unchanged' | 'volatile'> &
+  Partial<Pick<Reads, 'pending' | 'denied' | 'privileged' | 'onNoted'>>
 
 /** Who asks, and what their request needs if it comes to executing it. */
 export interface Asker {
@@ -58,6 +68,13 @@ export interface ExecutorOptions {
   readonly rightsKey: (viewer: Viewer) => string
   /** Bytes of answers kept; 0 keeps none. Default 64 MiB. */
   readonly answerBytes?: number
+  /** Documents that may be named instead of sent, and perhaps the only ones. Default: none. */
+  readonly trusted?: TrustedDocuments
+  /** Default: as often as anybody likes. */
+  readonly rates?: RateLimits
+  /** Default: nothing is recorded. */
+  readonly records?: Records
+  readonly clock?: Clock
 }
 
 export interface Answer {
@@ -65,9 +82,14 @@ export interface Answer {
   readonly body: Buffer | string
   /** Nothing was executed: the request itself is at fault. */
   readonly refused: boolean
+  /** Refused for now, and not for what it is: when it may be sent again. */
+  readonly retryAfterSeconds?: number
 }
 
 export type Extensions = { readonly cost: { readonly requested: number; readonly limit: number } }
+
+/** How long an answer waits, at most, for rights that are being found out: then it is given without them. */
+const PENDING_MS = 1_000
 
 /** Documents are compiled on their second use: most texts of one-off queries never come back. */
 const COMPILE_AT_USE = 2
@@ -75,13 +97,16 @@ const COMPILE_AT_USE = 2
 export class Executor {
   readonly schema: GraphQLSchema
   readonly limits: Limits
-  readonly #documents: Documents
+  readonly #admission: Admission
   /** By operation and the values of its conditions; `null`: it cannot be compiled. */
   readonly #compiled = new BoundedCache<string, CompiledQuery | null>({ maxCount: 500, maxBytes: Infinity })
+  readonly #renderings = new BoundedCache<string, Rendering>({ maxCount: 2_000, maxBytes: 32 << 20 })
   readonly #answers: Answers
   readonly #rightsKey: (viewer: Viewer) => string
   readonly #logger: Logger
   readonly #suggestions: boolean
+  readonly #records: Records | undefined
+  readonly #clock: Clock
 
   constructor(options: ExecutorOptions) {
     const { schema, logger, introspection = false, answerBytes = 64 << 20 } = options
@@ -91,91 +116,175 @@ export class Executor {
     this.#suggestions = options.suggestions ?? introspection
     this.#rightsKey = options.rightsKey
     this.#answers = new Answers({ maxCount: answerBytes > 0 ? 10_000 : 0, maxBytes: answerBytes })
-    this.#documents = new Documents(schema, {
+    this.#records = options.records
+    this.#clock = options.clock ?? systemClock
+    const documents = new Documents(schema, {
       limits: this.limits,
       introspection,
       suggestions: this.#suggestions,
       bounds: { maxCount: 2_000, maxBytes: 64 << 20 },
     })
+    this.#admission = new Admission({ documents, trusted: options.trusted, rates: options.rates })
   }
 
-  /** Never throws; a promise only where the query waits for a live read. */
+  /** Never throws; a promise only where the query waits for a live read, or for rights. */
   answer(request: GraphQLRequest, asker: Asker): Answer | Promise<Answer> {
-    const { operation, errors } = this.#documents.find(request.query, request.operationName)
-    if (!operation) return refuse(errors)
-    const isQuery = operation.node.operation === OperationTypeNode.QUERY
-    if (subscribes(operation)) return refuse([noStream()])
-    let key = ''
-    if (isQuery) {
-      try {
-        key = `${this.#keyOf(operation, request)}\n${this.#rightsKey(asker.viewer)}`
-      } catch (error) {
-        if (!(error instanceof RangeError)) throw error
-        return refuse([coded(new GraphQLError('The variables are nested too deep.'), 'BAD_USER_INPUT')])
+    const { caller } = request
+    try {
+      const startedAt = this.#records?.now() ?? null
+      const operation = this.#admitted(request, asker, startedAt)
+      if (!('node' in operation)) return refuse(operation)
+      const isQuery = operation.node.operation === OperationTypeNode.QUERY
+      const key = isQuery ? this.#answerKey(operation, request, asker) : ''
+      const kept = isQuery ? this.#answers.get(key) : undefined
+      if (kept) {
+        const subject = () => subjectOf(request, asker, operation, startedAt)
+        this.#records?.executed(OperationTypeNode.QUERY, kept.reads, undefined, subject)
+        return { body: kept.body, refused: false }
       }
-      const kept = this.#answers.get(key)
-      if (kept) return { body: kept, refused: false }
+      return this.#perform(operation, request, asker, startedAt, key, (result, reads, key) => {
+        try {
+          if (!('data' in result)) return refuse(result.errors ?? [])
+          const text = JSON.stringify(result)
+          const keep = isQuery && reads && !result.errors && !reads.pending?.size
+          return { body: keep ? this.#answers.offer(key, text, reads) : text, refused: false }
+        } catch (error) {
+          return failed(error, this.#logger, caller)
+        }
+      })
+    } catch (error) {
+      return failed(error instanceof RangeError ? tooDeep() : error, this.#logger, caller)
     }
-    const context = asker.context()
-    const result = this.#run(operation, request, context)
-    const finish = (result: ExecutionResult): Answer => {
-      try {
-        if (!('data' in result)) return refuse(result.errors ?? [])
-        const text = JSON.stringify(result)
-        const keep = isQuery && !result.errors
-        return { body: keep ? this.#answers.offer(key, text, context.fleet.reads) : text, refused: false }
-      } catch (error) {
-        return failed(error, this.#logger)
-      }
-    }
-    return isPromise(result) ? result.then(finish) : finish(result)
   }
 
-  /** The same as an object. Never throws; a promise only where the query waits for a live read. */
+  /** The same as an object. Never throws; a promise only where the query waits for a live read, or for rights. */
   execute(request: GraphQLRequest, asker: Asker): ExecutionResult | Promise<ExecutionResult> {
-    const { operation, errors } = this.#documents.find(request.query, request.operationName)
-    if (!operation) return { errors }
-    return subscribes(operation) ? { errors: [noStream()] } : this.#run(operation, request, asker.context())
+    try {
+      const startedAt = this.#records?.now() ?? null
+      const operation = this.#admitted(request, asker, startedAt)
+      if (!('node' in operation)) return { errors: operation }
+      return this.#perform(operation, request, asker, startedAt, '', (result) => result)
+    } catch (error) {
+      const cause = error instanceof RangeError ? tooDeep() : error
+      return { errors: [cause instanceof GraphQLError ? cause : this.#internal(cause, request)] }
+    }
   }
 
   /** What a subscription follows. Never throws; a promise only where its source takes one to be had. */
   subscribe(request: GraphQLRequest, asker: Asker): Subscription | Promise<Subscription> {
-    const { operation, errors } = this.#documents.find(request.query, request.operationName)
-    if (!operation) return refused(errors)
-    const checked = this.#check(operation, request)
-    if (!('variables' in checked)) return refused(checked.errors)
+    const { caller } = request
     try {
-      const args = validateSubscriptionArgs(this.#argumentsOf(operation, request, asker.context()))
+      const { operation, errors } = this.#admission.admit(request, asker.viewer)
+      const subject = () => subjectOf(request, asker, operation, null)
+      if (!operation) return this.#refused(errors, subject)
+      const checked = this.#check(operation, request, asker.viewer)
+      if (!('variables' in checked)) return this.#refused(checked.errors, subject)
+      const context = asker.context()
+      const args = validateSubscriptionArgs(this.#argumentsOf(operation, request, context))
       if (!('schema' in args)) return refused(args)
-      const rendering = new Rendering({
-        // The context of the source is done with: each batch has its own.
-        args: { ...args, contextValue: undefined },
-        context: () => asker.sharedContext(),
-        compiled: () => this.#compiledFor(operation, checked.variables)?.bind(checked.variables),
-        logger: this.#logger,
-      })
+      const key = this.#keyOf(operation, request)
+      const rendering = this.#renderingOf(key, operation, checked.variables, args)
       const from = (source: AsyncIterable<unknown> | ExecutionResult): Subscription => {
-        if (!(Symbol.asyncIterator in source)) return refused(tellable(source.errors ?? [], this.#logger))
+        this.#records?.following(context.fleet.reads, subject)
+        if (!(Symbol.asyncIterator in source)) {
+          return refused(tellable(source.errors ?? [], this.#logger, caller))
+        }
         return source instanceof LiveSource && !operation.readsLive
-          ? {
-              type: 'live',
-              source,
-              key: this.#keyOf(operation, request),
-              render: (events) => rendering.batch(events),
+          ? { type: 'live', source, key, render: renderFor(rendering, asker) }
+          : {
+              type: 'stream',
+              events: source,
+              render: (event, context) => {
+                // Of live reads: what a client that reads slowly is not sent is not read either.
+                this.#records?.following((context as ExecutionContext).fleet.reads, subject)
+                return rendering.one(event, context)
+              },
             }
-          : { type: 'stream', events: source, render: (event, context) => rendering.one(event, context) }
       }
       const source = createSourceEventStream(args)
       if (!isPromise(source)) return from(source)
-      return source.then(from, (error: unknown) => refused([internal(error, this.#logger)]))
+      return source.then(from, (error: unknown) => refused([this.#internal(error, request)]))
     } catch (error) {
-      return refused([internal(error, this.#logger)])
+      return refused([error instanceof RangeError ? tooDeep() : this.#internal(error, request)])
     }
   }
 
-  /** What the request asks for, as far as its text tells: transports have rules about that. */
-  operationType({ query, operationName }: GraphQLRequest): OperationTypeNode | undefined {
-    return this.#documents.find(query, operationName).operation?.node.operation
+  /**
+   * What the request asks for, as far as its text tells: transports have rules about that. `undefined` where it
+   * will be refused.
+   */
+  operationType(request: GraphQLRequest, asker: Asker): OperationTypeNode | undefined {
+    return this.#admission.operationType(request, asker.viewer)
+  }
+
+  /** The operation to execute, or why there is none. */
+  #admitted(
+    request: GraphQLRequest,
+    asker: Asker,
+    startedAt: number | null,
+  ): Operation | readonly GraphQLError[] {
+    const { operation, errors } = this.#admission.admit(request, asker.viewer)
+    if (operation) return subscribes(operation) ? [noStream()] : operation
+    this.#records?.refused(errors, () => subjectOf(request, asker, undefined, startedAt))
+    return errors
+  }
+
+  #refused(errors: readonly GraphQLError[], subject: () => Subject): Subscription {
+    this.#records?.refused(errors, subject)
+    return refused(errors)
+  }
+
+  /**
+   * Executes it, and once more where it met rights that were still being found out: those are waited for, but
+   * not for long, and the second answer counts as it is. `finish` is told what was read, and the key that the
+   * answer may be kept under: of the rights that it was executed with.
+   */
+  #perform<T>(
+    operation: Operation,
+    request: GraphQLRequest,
+    asker: Asker,
+    startedAt: number | null,
+    firstKey: string,
+    finish: (result: ExecutionResult, reads: ExecutionReads | undefined, key: string) => T,
+  ): T | Promise<T> {
+    const subject = () => subjectOf(request, asker, operation, startedAt)
+    const checked = this.#check(operation, request, asker.viewer)
+    if (!('variables' in checked)) {
+      this.#records?.refused(checked.errors, subject)
+      return finish(checked, undefined, firstKey)
+    }
+    const type = operation.node.operation
+    const run = (key: string, again: boolean): T | Promise<T> => {
+      const context = asker.context()
+      const { reads } = context.fleet
+      const isPending = () => !again && type === OperationTypeNode.QUERY && (reads.pending?.size ?? 0) > 0
+      const runAgain = () =>
+        this.#settled(reads.pending ?? []).then(() => run(this.#answerKey(operation, request, asker), true))
+      const answered = (result: ExecutionResult): T | Promise<T> => {
+        if (isPending()) return runAgain()
+        this.#records?.executed(type, reads, result.errors, subject)
+        return finish(result, reads, key)
+      }
+      const result = this.#run(operation, request, checked, context)
+      if (!isPromise(result)) return answered(result)
+      // What it waits for is read once more then: nobody waits for both.
+      return isPending() ? runAgain() : result.then(answered)
+    }
+    return run(firstKey, false)
+  }
+
+  async #settled(pending: Iterable<Promise<void>>): Promise<void> {
+    let cancel = () => {}
+    const late = new Promise<void>((resolve) => {
+      cancel = this.#clock.after(PENDING_MS, resolve)
+    })
+    await Promise.race([Promise.all(pending), late])
+    cancel()
+  }
+
+  /** JSON holds no line break: what comes after one cannot be taken for a part of it. */
+  #answerKey(operation: Operation, request: GraphQLRequest, asker: Asker): string {
+    return `${this.#keyOf(operation, request)}\n${this.#rightsKey(asker.viewer)}`
   }
 
   #keyOf(operation: Operation, { variables }: GraphQLRequest): string {
@@ -187,16 +296,14 @@ export class Executor {
         if (Object.hasOwn(variables, name)) key += ` ${name}:${canonical(variables[name])}`
       }
     }
-    // JSON holds no line break: what comes after one cannot be taken for a part of it.
     return key
   }
 
   #check(
     operation: Operation,
     request: GraphQLRequest,
-  ):
-    | { readonly variables: VariableValues; readonly extensions: Extensions }
-    | { readonly errors: readonly GraphQLError[] } {
+    viewer: Viewer,
+  ): Checked | { readonly errors: readonly GraphQLError[] } {
     const { errors, variableValues } = getVariableValues(
       this.schema,
       operation.node.variableDefinitions ?? [],
@@ -207,19 +314,19 @@ export class Executor {
     const { cost: limit } = this.limits
     const requested = operation.cost(variableValues.coerced, limit)
     if (requested > limit) {
-      return { errors: [tooMuch('cost', `The query may return more than ${limit} objects`, limit)] }
+      return { errors: [tooMuch('cost', `The query costs more than ${limit}`, limit)] }
     }
+    const tooOften = this.#admission.charge(viewer, requested)
+    if (tooOften) return { errors: [tooOften] }
     return { variables: variableValues, extensions: { cost: { requested, limit } } }
   }
 
   #run(
     operation: Operation,
     request: GraphQLRequest,
+    { variables, extensions }: Checked,
     context: ExecutionContext,
   ): ExecutionResult | Promise<ExecutionResult> {
-    const checked = this.#check(operation, request)
-    if (!('variables' in checked)) return checked
-    const { variables, extensions } = checked
     const compiled = ++operation.uses < COMPILE_AT_USE ? undefined : this.#compiledFor(operation, variables)
     if (compiled) {
       const data = compiled.bind(variables)(context)
@@ -228,15 +335,43 @@ export class Executor {
     }
     try {
       const result = execute(this.#argumentsOf(operation, request, context))
-      if (!isPromise(result)) return this.#finish(result, extensions)
+      if (!isPromise(result)) return this.#finish(result, extensions, request)
       operation.compilable = false
       return result.then(
-        (result) => this.#finish(result, extensions),
-        (error: unknown) => this.#finish(failure(error), extensions),
+        (result) => this.#finish(result, extensions, request),
+        (error: unknown) => this.#finish(failure(error), extensions, request),
       )
     } catch (error) {
-      return this.#finish(failure(error), extensions)
+      return this.#finish(failure(error), extensions, request)
     }
+  }
+
+  /** One for all who follow the same: what is left to each of them is whose eyes it is seen with. */
+  #renderingOf(
+    key: string,
+    operation: Operation,
+    variables: VariableValues,
+    args: ValidatedSubscriptionArgs,
+  ): Rendering {
+    let rendering = this.#renderings.get(key)
+    if (!rendering) {
+      rendering = new Rendering({
+        // The context of the source is done with.
+        args: { ...args, contextValue: undefined },
+        compiled: () => this.#compiledFor(operation, variables)?.bind(variables),
+        logger: this.#logger,
+      })
+      // Where the first of them began – a cursor is long – is kept with it, and is not in the key.
+      let bytes = 2_048 + key.length * 2
+      for (const value of Object.values(variables.coerced))
+        if (typeof value === 'string') bytes += value.length
+      this.#renderings.set(key, rendering, bytes)
+    }
+    return rendering
+  }
+
+  #internal(error: unknown, { caller }: GraphQLRequest): GraphQLError {
+    return internal(error, this.#logger, undefined, caller)
   }
 
   #compiledFor(operation: Operation, { coerced }: VariableValues): CompiledQuery | undefined {
@@ -270,12 +405,39 @@ export class Executor {
     }
   }
 
-  #finish(result: ExecutionResult, extensions: Extensions): ExecutionResult {
+  #finish(result: ExecutionResult, extensions: Extensions, { caller }: GraphQLRequest): ExecutionResult {
     const { errors, data } = result
     if (!errors) return { data: data ?? null, extensions }
-    const told = tellable(errors, this.#logger)
+    const told = tellable(errors, this.#logger, caller)
     return data === undefined ? { errors: told } : { errors: told, data, extensions }
   }
+}
+
+interface Checked {
+  readonly variables: VariableValues
+  readonly extensions: Extensions
+}
+
+/** The name of an operation is a client's. */
+const MAX_NAME = 200
+
+function subjectOf(
+  { query, operationName, caller }: GraphQLRequest,
+  { viewer }: Asker,
+  operation: Operation | undefined,
+  startedAt: number | null,
+): Subject {
+  return {
+    viewer,
+    caller,
+    startedAt,
+    operationName: (operation?.node.name?.value ?? operationName)?.slice(0, MAX_NAME) ?? null,
+    operationHash: operation ? operation.hash() : query === '' ? null : hashOf(query),
+  }
+}
+
+function tooDeep(): GraphQLError {
+  return coded(new GraphQLError('The variables are nested too deep.'), 'BAD_USER_INPUT')
 }
 
 /** Execution was given up: nothing of it counts. */
@@ -300,12 +462,16 @@ function noStream(): GraphQLError {
 }
 
 function refuse(errors: readonly GraphQLError[]): Answer {
-  return { body: JSON.stringify({ errors }), refused: true }
+  const retryAfterSeconds = errors[0]?.extensions['retryAfterSeconds']
+  const body = JSON.stringify({ errors })
+  return typeof retryAfterSeconds === 'number'
+    ? { body, refused: true, retryAfterSeconds }
+    : { body, refused: true }
 }
 
 /** An answer for a request that did not get as far as execution. */
-export function failed(error: unknown, logger: Logger): Answer {
-  return refuse([error instanceof GraphQLError ? error : internal(error, logger)])
+export function failed(error: unknown, logger: Logger, caller?: Caller): Answer {
+  return refuse([error instanceof GraphQLError ? error : internal(error, logger, undefined, caller)])
 }
 
 function isPromise<T>(value: T | Promise<T>): value is Promise<T> {

@@ -10,12 +10,17 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { GraphQLError } from 'graphql'
-import type { Credentials } from '../access/authentication/authenticator.ts'
+import { AuthenticationError } from '../access/authentication/authenticator.ts'
+import { REFUSALS } from './answer-errors.ts'
 import { failed, type Answer, type Executor } from './execution.ts'
 import { Exchange, type Access, type Waiting } from './exchange.ts'
 import type { Logger } from './logger.ts'
-import { BadRequest, isRecord, originOf, requestOf, type GraphQLRequest, type Origin } from './request.ts'
+import { callerOfRequest } from './reply.ts'
+import { BadRequest, isRecord, requestOf, type Caller, type GraphQLRequest } from './request.ts'
 import { BodyTooLarge, readBody } from './request-body.ts'
+import type { CalledCredentials } from './sign-in-guard.ts'
+import type { SlowReaders } from './slow-readers.ts'
+import { certificateNameOf } from './tls.ts'
 
 export const RESPONSE_JSON = 'application/graphql-response+json'
 const JSON_TYPE = 'application/json'
@@ -26,6 +31,7 @@ export interface EndpointOptions {
   readonly access: Access
   readonly waiting: Waiting
   readonly logger: Logger
+  readonly slowReaders?: SlowReaders
   /** While true, answers tell the client to close its connection. */
   readonly draining: () => boolean
 }
@@ -62,20 +68,22 @@ export class GraphQLEndpoint {
     }
   }
 
-  #send({ body, refused }: Answer, response: ServerResponse, media: MediaType): void {
+  #send({ body, refused, retryAfterSeconds }: Answer, response: ServerResponse, media: MediaType): void {
+    if (retryAfterSeconds !== undefined) {
+      this.#write(429, body, response, media, ['retry-after', String(retryAfterSeconds)])
+      return
+    }
     // A client that only knows `application/json` takes every other status for a broken proxy.
     this.#write(refused && media === RESPONSE_JSON ? 400 : 200, body, response, media)
   }
 
   /** Answers a request that was not admitted, or could not be executed. */
   fail(error: unknown, response: ServerResponse, media: MediaType): void {
-    const { body } = failed(
-      error instanceof BodyTooLarge
-        ? new GraphQLError(error.message, { extensions: { code: error.code } })
-        : error,
-      this.#options.logger,
-    )
-    this.#write(statusOf(error), body, response, media, error instanceof BodyTooLarge)
+    const tooLarge = error instanceof BodyTooLarge
+    const cause = tooLarge ? new GraphQLError(error.message, { extensions: { code: error.code } }) : error
+    const answer = failed(cause, this.#options.logger, callerOfRequest(response.req))
+    const { status, headers } = refusalOf(error, answer)
+    this.#write(status, answer.body, response, media, Object.entries(headers).flat(), tooLarge)
   }
 
   #write(
@@ -83,6 +91,7 @@ export class GraphQLEndpoint {
     body: Buffer | string,
     response: ServerResponse,
     media: MediaType,
+    more: readonly string[] = [],
     close = this.#options.draining(),
   ): void {
     if (response.destroyed) return
@@ -94,12 +103,12 @@ export class GraphQLEndpoint {
       String(length),
       'cache-control',
       'no-store',
-      'x-content-type-options',
-      'nosniff',
+      ...more,
     ]
     if (close) headers.push('connection', 'close')
     response.writeHead(status, headers)
     response.end(body)
+    this.#options.slowReaders?.watch(response, length)
   }
 }
 
@@ -112,7 +121,7 @@ export function admit(
   readBody(request, executor.limits.bodyBytes, (error, text) => {
     try {
       if (error) throw error
-      identify(parseRequest(text, originOf(request.socket.remoteAddress)), request, access, then)
+      identify(parseRequest(text, callerOfRequest(request)), request, access, then)
     } catch (error) {
       then.failed(error)
     }
@@ -124,8 +133,17 @@ interface Admission {
   readonly failed: (error: unknown) => void
 }
 
-export function credentialsOf({ headers, rawHeaders, socket }: IncomingMessage): Credentials {
-  return { headers, rawHeaders, remoteAddress: socket.remoteAddress }
+/** What a request shows of who sent it, with the name in a client certificate that was verified. */
+export function credentialsOf(request: IncomingMessage): CalledCredentials {
+  const { headers, rawHeaders, socket } = request
+  const certificateName = certificateNameOf(socket)
+  return {
+    headers,
+    rawHeaders,
+    remoteAddress: socket.remoteAddress,
+    caller: callerOfRequest(request),
+    ...(certificateName !== undefined && { certificateName }),
+  }
 }
 
 function identify(parsed: GraphQLRequest, request: IncomingMessage, access: Access, then: Admission): void {
@@ -134,21 +152,28 @@ function identify(parsed: GraphQLRequest, request: IncomingMessage, access: Acce
   else viewer.then((viewer) => then.admitted(parsed, new Exchange(viewer, access)), then.failed)
 }
 
-const STATUS: Readonly<Record<string, number>> = {
-  UNAUTHENTICATED: 401,
-  FORBIDDEN: 403,
-  SHUTTING_DOWN: 503,
-}
-
-function statusOf(error: unknown): number {
-  if (error instanceof BodyTooLarge) return 413
-  if (error instanceof BadRequest) return 400
-  const code = error instanceof GraphQLError ? error.extensions['code'] : undefined
-  return typeof code === 'string' ? (STATUS[code] ?? 500) : 500
+/** How HTTP says it. */
+function refusalOf(
+  error: unknown,
+  { retryAfterSeconds }: Answer,
+): { readonly status: number; readonly headers: Readonly<Record<string, string>> } {
+  if (error instanceof BodyTooLarge) return { status: 413, headers: {} }
+  if (error instanceof BadRequest) return { status: 400, headers: {} }
+  const code =
+    error instanceof AuthenticationError
+      ? error.code
+      : error instanceof GraphQLError
+        ? error.extensions['code']
+        : undefined
+  const refusal = typeof code === 'string' ? REFUSALS[code] : undefined
+  if (!refusal) return { status: 500, headers: {} }
+  return retryAfterSeconds === undefined
+    ? refusal
+    : { status: refusal.status, headers: { 'retry-after': String(retryAfterSeconds) } }
 }
 
 /** Throws `BadRequest`. */
-function parseRequest(text: string, origin: Origin): GraphQLRequest {
+function parseRequest(text: string, caller: Caller): GraphQLRequest {
   let json: unknown
   try {
     json = JSON.parse(text)
@@ -159,7 +184,7 @@ function parseRequest(text: string, origin: Origin): GraphQLRequest {
   if (!isRecord(json)) {
     throw new BadRequest('The body of the request has to be a JSON object: {"query": "…", "variables": {…}}.')
   }
-  return requestOf(json, origin)
+  return requestOf(json, caller)
 }
 
 function isPromise<T>(value: T | Promise<T>): value is Promise<T> {

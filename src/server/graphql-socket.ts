@@ -39,7 +39,7 @@ import { type OpenStream, type OpenStreams, Stall } from './open-streams.ts'
 import { Operation, type OperationSetup, type Outlet, streamEnded } from './operation.ts'
 import { Presence, type PresenceSetup } from './presence.ts'
 import { Pace, SOCKET_PACE } from './quotas.ts'
-import { originOf, requestOf, type GraphQLRequest } from './request.ts'
+import { callerOf, requestOf, type GraphQLRequest } from './request.ts'
 
 export interface SocketSetup extends OperationSetup, PresenceSetup {
   readonly streams: OpenStreams
@@ -380,7 +380,7 @@ export class GraphQLSocket implements OpenStream {
     }
     let request: GraphQLRequest
     try {
-      request = requestOf({ ...payload }, originOf(this.#socket.remoteAddress))
+      request = requestOf({ ...payload }, callerOf(this.#socket.remoteAddress))
     } catch (error) {
       if (!(error instanceof GraphQLError)) throw error
       outlet.fail([error])

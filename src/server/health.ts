@@ -4,6 +4,7 @@
  * in the body and never makes a replica unready, else one cluster would take the whole gateway down.
  */
 import { coverageOf, type CoverageState } from '../access/coverage.ts'
+import type { ReadRight } from '../access/policy.ts'
 import type { Fleet } from '../fleet/fleet.ts'
 import { ALL_KINDS } from '../kubernetes/kinds.ts'
 
@@ -25,11 +26,14 @@ export interface Readiness {
 export function readiness(fleet: Pick<Fleet, 'clusters'>, draining: boolean): Readiness {
   const count = { total: fleet.clusters.length, current: 0, syncing: 0, unreachable: 0, degraded: 0 }
   for (const cluster of fleet.clusters) {
-    const tables = ALL_KINDS.map((kind) => ({ table: cluster.table(kind), permitted: true }))
+    const tables = ALL_KINDS.map((kind) => ({ table: cluster.table(kind), right: EVERYTHING }))
     count[GROUPS[coverageOf(cluster, tables).state]]++
   }
   return { ready: !draining, clusters: count }
 }
+
+/** It is told of the gateway, whoever asks. */
+const EVERYTHING: ReadRight = { scope: 'all', state: 'DECIDED', reason: null, settled: null }
 
 const GROUPS = {
   CURRENT: 'current',

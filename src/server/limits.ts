@@ -25,7 +25,10 @@ export interface Limits {
   readonly directives: number
   /** Errors that validation and the coercion of variables report before they give up. */
   readonly errors: number
-  /** Objects that a query may return at most, as `cost.ts` reckons them. */
+  /**
+   * What a query may cost at most, as `cost.ts` reckons it. The default keeps the longest answer under a
+   * quarter of a second, in which nobody else is answered.
+   */
   readonly cost: number
   /** Milliseconds until a request that waits for a live read is answered without it. */
   readonly timeoutMs: number
@@ -52,7 +55,7 @@ export const DEFAULT_LIMITS: Limits = {
   aliases: 64,
   directives: 50,
   errors: 5,
-  cost: 250_000,
+  cost: 30_000,
   timeoutMs: 30_000,
   requestsPerMinute: 6_000,
   costPerMinute: 100_000_000,

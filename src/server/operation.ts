@@ -62,7 +62,7 @@ export class Operation {
     const { executor, waiting, quotas } = this.#setup
     let place: Place | undefined
     try {
-      const type = executor.operationType(request)
+      const type = executor.operationType(request, this.#exchange)
       if (type === OperationTypeNode.SUBSCRIPTION) {
         this.#place = quotas.take(this.#exchange.viewer, 'subscriptionsPerUser')
         const subscription = executor.subscribe(request, this.#exchange)

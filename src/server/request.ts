@@ -9,9 +9,9 @@ import { randomUUID } from 'node:crypto'
 import { GraphQLError } from 'graphql'
 
 /** Where a request came from: what the log and the audit records tell of it. */
-export interface Origin {
+export interface Caller {
   /** In the answer as `x-request-id`, in errors that hide something, in our log and in audit records. */
-  readonly id: string
+  readonly correlationId: string
   readonly remoteAddress: string | null
 }
 
@@ -23,7 +23,7 @@ export interface GraphQLRequest {
   readonly documentId?: string | undefined
   readonly operationName?: string | undefined
   readonly variables?: Readonly<Record<string, unknown>> | undefined
-  readonly origin?: Origin | undefined
+  readonly caller?: Caller | undefined
 }
 
 /** The request itself is malformed: nothing that GraphQL could answer. */
@@ -40,12 +40,12 @@ const MAX_VARIABLES_DEPTH = 32
 const MAX_DOCUMENT_ID = 256
 
 /** An id for what came without one. */
-export function originOf(remoteAddress: string | undefined, id: string = randomUUID()): Origin {
-  return { id, remoteAddress: remoteAddress ?? null }
+export function callerOf(remoteAddress: string | undefined, correlationId: string = randomUUID()): Caller {
+  return { correlationId, remoteAddress: remoteAddress ?? null }
 }
 
 /** Takes the parameters out of what a client sent; throws `BadRequest`, which says which one is wrong. */
-export function requestOf(sent: Readonly<Record<string, unknown>>, origin: Origin): GraphQLRequest {
+export function requestOf(sent: Readonly<Record<string, unknown>>, caller: Caller): GraphQLRequest {
   const { query, documentId, operationName, variables, extensions } = sent
   if (query != null && typeof query !== 'string') {
     throw new BadRequest('"query" has to be a string: a GraphQL document.')
@@ -74,7 +74,7 @@ export function requestOf(sent: Readonly<Record<string, unknown>>, origin: Origi
     documentId: id,
     operationName: operationName ?? undefined,
     variables: variables ?? undefined,
-    origin,
+    caller,
   }
 }
 

@@ -6,10 +6,11 @@
  * Invariant: no route waits for a cluster, except a GraphQL request that selects something that is read
  * live; that one has a deadline.
  */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { isIPv6 } from 'node:net'
 import type { Duplex } from 'node:stream'
+import type { AuditLog } from '../access/audit/audit.ts'
 import { everything, type Policy } from '../access/policy.ts'
 import type { Viewer } from '../access/viewer.ts'
 import { systemClock, type Clock } from '../fleet/clock.ts'
@@ -21,10 +22,20 @@ import { inTime, Waiting, type Access } from './exchange.ts'
 import { exampleOperations, graphiqlOptions } from './graphiql.ts'
 import { GraphQLEndpoint, isJson, negotiate } from './graphql-endpoint.ts'
 import { readiness } from './health.ts'
-import type { Logger } from './logger.ts'
+import { createListener } from './listener.ts'
+import { guarded, type Logger } from './logger.ts'
+import { LOGOUT_PATH, logoutEndpoint, type BackchannelLogout } from './logout-endpoint.ts'
 import { OpenStreams } from './open-streams.ts'
 import { Origins } from './origins.ts'
 import { Quotas, type Load } from './quotas.ts'
+import { RateLimits, type RateLimitsOptions } from './rate-limits.ts'
+import { Records } from './records.ts'
+import { answerPreflight, callerOfRequest } from './reply.ts'
+import { guardSignIns } from './sign-in-guard.ts'
+import { DEFAULT_LIMITS } from './limits.ts'
+import { SlowReaders } from './slow-readers.ts'
+import { isVerified, type TlsFiles } from './tls.ts'
+import { readTrustedDocuments } from './trusted-documents.ts'
 import { refuseUpgrade, WebSocketEndpoint } from './websocket-endpoint.ts'
 import { yogaEndpoint } from './yoga-endpoint.ts'
 
@@ -33,6 +44,10 @@ interface ServerOptions {
   readonly host?: string
   /** 0 takes a free one. Default 4000. */
   readonly port?: number
+  /** Default: plain HTTP. */
+  readonly tls?: TlsFiles
+  /** A folder of documents that may be named instead of sent; with `only` no others are executed. */
+  readonly documents?: { readonly folder: string; readonly only: boolean }
   /** Let anyone who reaches a non-loopback address read everything. Default false. */
   readonly allowOpenAccess?: boolean
   /** The GraphiQL page. Default true. */
@@ -67,8 +82,23 @@ export interface LiveOptions {
 export interface ServerSetup {
   readonly schema: GraphQLSchema
   readonly access: Access
-  /** What `access` decides by: with `everything` the server binds to loopback only. */
+  /** What `access` decides by. */
   readonly policy: Policy
+  /**
+   * Whoever comes is let in without credentials: then the server binds to loopback, and answers under the
+   * names of loopback, only. Default: where the policy is `everything`.
+   */
+  readonly anonymous?: boolean
+  /** Where the limits of a minute are counted for all replicas; without it, in memory. */
+  readonly redis?: RateLimitsOptions['redis']
+  /** Default: nothing is recorded. */
+  readonly audit?: AuditLog
+  readonly backchannelLogout?: BackchannelLogout
+  /**
+   * Whether a peer of this address is a proxy of ours: its `x-request-id` and the last address in its
+   * `x-forwarded-for` are believed. Those on loopback, and those with a certificate of our client CA, are.
+   */
+  readonly isProxy?: (address: string) => boolean
   /** For `/readyz`. */
   readonly fleet: Pick<Fleet, 'clusters'>
   readonly options?: ServerOptions
@@ -112,18 +142,31 @@ const PATH = '/graphql'
 /** Clients of a server that stops are sent away within this time, at most: the next has to take them all. */
 const DRAIN_MS = 2_000
 
-/** Listens. Rejects with `OpenAccess`, or with the system's error where the address cannot be had. */
+/**
+ * Listens. Rejects with `OpenAccess`, `TlsError` or `TrustedDocumentsError`, or with the system's error where
+ * the address cannot be had.
+ */
 export async function startServer(setup: ServerSetup): Promise<RunningServer> {
-  const { logger, clock = systemClock, options = {} } = setup
+  const { clock = systemClock, options = {} } = setup
+  const logger = guarded(setup.logger)
   const { host = '127.0.0.1', port = 4000, graphiql = true } = options
-  if (setup.policy === everything && !options.allowOpenAccess && !isLoopback(host)) throw new OpenAccess(host)
+  const anonymous = setup.anonymous ?? setup.policy === everything
+  if (anonymous && !options.allowOpenAccess && !isLoopback(host)) throw new OpenAccess(host)
 
   const rightsKey = (viewer: Viewer) => setup.policy.rightsKey(viewer)
+  const limits = { ...DEFAULT_LIMITS, ...options.limits }
+  const rates = new RateLimits({ limits, clock, ...(setup.redis && { redis: setup.redis }) })
+  const records = setup.audit && new Records(setup.audit, clock)
+  const { documents } = options
   const executor = new Executor({
     schema: setup.schema,
     logger,
+    clock,
+    limits,
+    rates,
+    ...(records && { records }),
+    ...(documents && { trusted: readTrustedDocuments(documents.folder, documents.only) }),
     introspection: options.introspection ?? graphiql,
-    ...(options.limits && { limits: options.limits }),
     ...(options.answerBytes !== undefined && { answerBytes: options.answerBytes }),
     rightsKey,
   })
@@ -131,12 +174,15 @@ export async function startServer(setup: ServerSetup): Promise<RunningServer> {
   const quotas = new Quotas(executor.limits)
   const waiting = new Waiting(clock, executor.limits.timeoutMs, quotas)
   const { socketBytes = 64 * 1024, keepAliveMs = 12_000, initTimeoutMs = 10_000 } = options.live ?? {}
-  const access = inTime(setup.access, clock, initTimeoutMs)
-  const endpoint = { executor, access, waiting, logger, draining: () => draining }
+  const access = guardSignIns(inTime(setup.access, clock, initTimeoutMs), { rates, records })
+  const slowReaders = new SlowReaders(clock)
+  const endpoint = { executor, access, waiting, logger, slowReaders, draining: () => draining }
   const graphql = new GraphQLEndpoint(endpoint)
   const streams = new OpenStreams(clock, keepAliveMs)
   const open = { ...endpoint, streams, quotas, rightsKey }
   const eventStreams = new EventStreamEndpoint({ ...open, json: graphql })
+  const origins = new Origins(options.allowedOrigins)
+  const allowedOrigins = new Set(options.allowedOrigins?.map((url) => new URL(url).origin))
   const webSockets = new WebSocketEndpoint(
     {
       ...open,
@@ -144,7 +190,7 @@ export async function startServer(setup: ServerSetup): Promise<RunningServer> {
       initTimeoutMs,
       maxOperations: options.live?.subscriptionsPerSocket ?? 100,
     },
-    new Origins(options.allowedOrigins),
+    origins,
   )
   const yoga = yogaEndpoint({
     ...endpoint,
@@ -160,11 +206,14 @@ export async function startServer(setup: ServerSetup): Promise<RunningServer> {
       sendJson(response, 200, { name: 'fleetgraph', version: setup.version ?? 'unknown' }, draining),
   }
 
+  const logout = setup.backchannelLogout && logoutEndpoint(setup.backchannelLogout, rates, logger)
+
   const handle = (request: IncomingMessage, response: ServerResponse): void => {
+    const caller = called(request)
     try {
       route(request, response)
     } catch (error) {
-      const { body } = failed(error, logger)
+      const { body } = failed(error, logger, caller)
       if (response.headersSent) response.destroy()
       else send(response, 500, body, true)
     }
@@ -172,7 +221,20 @@ export async function startServer(setup: ServerSetup): Promise<RunningServer> {
 
   // Without access control the browser's same-origin policy is all that keeps other sites out, and a name
   // of theirs can be made to resolve to this machine: only our own names are answered then.
-  const ownNamesOnly = setup.policy === everything && isLoopback(host)
+  const ownNamesOnly = anonymous && isLoopback(host)
+
+  const trusts = ({ socket }: IncomingMessage): boolean => {
+    const { remoteAddress = '' } = socket
+    return isLoopback(remoteAddress) || setup.isProxy?.(remoteAddress) === true || isVerified(socket)
+  }
+
+  /** Before anything of a request is looked at: who sent it, and whether its cookies are its sender's will. */
+  const called = (request: IncomingMessage) => {
+    const { headers } = request
+    if (headers.cookie !== undefined && !origins.admits(request)) delete headers.cookie
+    const claims = headers['x-request-id'] !== undefined || headers['x-forwarded-for'] !== undefined
+    return callerOfRequest(request, claims && trusts(request))
+  }
 
   const route = (request: IncomingMessage, response: ServerResponse): void => {
     const { url = '/', method } = request
@@ -194,10 +256,17 @@ export async function startServer(setup: ServerSetup): Promise<RunningServer> {
         else if (media) graphql.handle(request, response, media)
         else refuse(request, response, 406, 'Accept application/graphql-response+json or application/json.')
       } else if (method === 'GET') yoga(request, response)
-      else {
+      else if (method === 'OPTIONS' && allowedOrigins.has(request.headers.origin ?? '')) {
+        answerPreflight(request, response)
+      } else {
         response.setHeader('allow', 'GET, POST')
         refuse(request, response, 405, 'Send a POST.')
       }
+      return
+    }
+    if (path === LOGOUT_PATH && logout) {
+      if (method === 'POST') logout(request, response)
+      else refuse(request, response, 405, 'Send a POST.')
       return
     }
     const answer = Object.hasOwn(routes, path) ? routes[path] : undefined
@@ -207,6 +276,7 @@ export async function startServer(setup: ServerSetup): Promise<RunningServer> {
   }
 
   const upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
+    called(request)
     if (ownNamesOnly && !isLoopback(hostName(request.headers.host))) {
       refuseUpgrade(socket, 421, 'This server answers to localhost and 127.0.0.1 only.')
     } else if (request.url?.split('?', 1)[0] !== PATH) {
@@ -214,24 +284,18 @@ export async function startServer(setup: ServerSetup): Promise<RunningServer> {
     } else webSockets.upgrade(request, socket, head)
   }
 
-  const http = createServer(
-    {
-      // Of any other protocol that is offered no notice is taken (RFC 9110 §7.8).
-      shouldUpgradeCallback: ({ headers }) => headers.upgrade?.toLowerCase() === 'websocket',
-      highWaterMark: socketBytes,
-      // Slow senders do not hold connections: headers, then the whole request, have their time.
-      headersTimeout: 10_000,
-      requestTimeout: 30_000,
-      connectionsCheckingInterval: 5_000,
-      // Longer than that of the usual load balancers, which would else send into a closing connection.
-      keepAliveTimeout: 75_000,
-      maxHeaderSize: 16 * 1024,
-    },
-    logger.isLevelEnabled?.('debug') ? logged(handle, logger, clock) : handle,
-  )
-  http.on('upgrade', upgrade)
-  http.maxHeadersCount = 100
-  http.maxConnections = options.maxConnections ?? 10_000
+  const http = createListener({
+    handle: logger.isLevelEnabled?.('debug') ? logged(handle, logger, clock) : handle,
+    upgrade,
+    tls: options.tls,
+    origins: allowedOrigins,
+    maxConnections: options.maxConnections ?? 10_000,
+    socketBytes,
+    // Nothing that we ourselves wait for takes longer.
+    idleMs: Math.max(60_000, limits.timeoutMs + 15_000),
+    logger,
+    clock,
+  })
 
   await new Promise<void>((resolve, reject) => {
     http.once('error', reject)
@@ -242,10 +306,10 @@ export async function startServer(setup: ServerSetup): Promise<RunningServer> {
   })
   http.on('error', (error) => logger.error({ err: error }, 'the HTTP server failed'))
   const { port: bound } = http.address() as AddressInfo
-  const url = `http://${isIPv6(host) ? `[${host}]` : host}:${bound}`
+  const url = `${options.tls ? 'https' : 'http'}://${isIPv6(host) ? `[${host}]` : host}:${bound}`
   logger.info(
     { url },
-    setup.policy === everything
+    anonymous
       ? `listening on ${url}${PATH}; there is no access control: whoever reaches it reads everything`
       : `listening on ${url}${PATH}`,
   )
@@ -305,7 +369,6 @@ function send(response: ServerResponse, status: number, body: string | Buffer, c
     'content-type': 'application/json; charset=utf-8',
     'content-length': Buffer.byteLength(body),
     'cache-control': 'no-store',
-    'x-content-type-options': 'nosniff',
     ...(close && { connection: 'close' }),
   })
   response.end(body)
@@ -317,6 +380,9 @@ function refuse(request: IncomingMessage, response: ServerResponse, status: numb
   sendJson(response, status, { errors: [{ message }] }, true)
 }
 
+/** A path of ours is short; what others think of is not to fill the log. */
+const MAX_PATH = 100
+
 /** One line for each request at debug: never headers, query strings, documents or variables. */
 function logged(
   handle: (request: IncomingMessage, response: ServerResponse) => void,
@@ -326,10 +392,11 @@ function logged(
   return (request, response) => {
     const started = clock.now()
     response.once('close', () => {
-      const path = request.url?.split('?', 1)[0]
+      const path = request.url?.split('?', 1)[0]?.slice(0, MAX_PATH)
       const { method } = request
       const ms = clock.now() - started
-      logger.debug({ method, path, status: response.statusCode, ms }, 'request')
+      const { correlationId } = callerOfRequest(request)
+      logger.debug({ correlationId, method, path, status: response.statusCode, ms }, 'request')
     })
     handle(request, response)
   }

@@ -22,6 +22,7 @@ import {
 import type { LiveEvent, LiveSource, Payload, Render } from '../events/live.ts'
 import { internal, tellable } from './answer-errors.ts'
 import type { Run } from './compiled-query.ts'
+import type { Asker } from './execution.ts'
 import type { Logger } from './logger.ts'
 
 /** A subscription that may begin, or why it may not. Nothing runs before its source is joined or read. */
@@ -31,6 +32,7 @@ export type Subscription =
       readonly source: LiveSource
       /** Names the selection, the variables and the rights, but not where a follower begins. */
       readonly key: string
+      /** With the rights that its subscriber has by then; it holds on to little else. */
       readonly render: Render
     }
   | {
@@ -118,16 +120,23 @@ export function readsLive(
 /** Events rendered by graphql-js before the selection is compiled: most subscriptions see more than these. */
 const COMPILE_AT_EVENT = 4
 
+/** What one follower gives its group: beside what it shares with the others, only who sees. */
+export function renderFor(rendering: Rendering, asker: Pick<Asker, 'sharedContext'>): Render {
+  return (events) => rendering.batch(events, asker.sharedContext())
+}
+
 export interface RenderingOptions {
+  /** Without a context: each batch is given its own. */
   readonly args: ValidatedSubscriptionArgs
-  /** A context that no single subscriber's end takes away; for one batch. */
-  readonly context: () => unknown
   /** Compiled code with these variables, where it is known to be right. Asked once. */
   readonly compiled: () => Run | undefined
   readonly logger: Logger
 }
 
-/** Renders events of one selection with one set of variables and rights. */
+/**
+ * Renders events of one selection with one set of variables, for all who follow the same: whose eyes an event
+ * is seen with is said by the context alone, so none of them is kept here.
+ */
 export class Rendering {
   readonly #options: RenderingOptions
   #events = 0
@@ -138,8 +147,7 @@ export class Rendering {
   }
 
   /** All of them from one context, so from the fleet at one moment. */
-  batch(events: readonly LiveEvent[]): readonly Payload[] {
-    const context = this.#options.context()
+  batch(events: readonly LiveEvent[], context: unknown): readonly Payload[] {
     return events.map((event) => Buffer.from(this.#shared(event, context)))
   }
 

@@ -14,7 +14,8 @@ import { internal } from './answer-errors.ts'
 import { Exchange } from './exchange.ts'
 import { credentialsOf, RESPONSE_JSON, type EndpointOptions } from './graphql-endpoint.ts'
 import { graphiqlPage } from './graphiql.ts'
-import { originOf, requestOf } from './request.ts'
+import { callerOfRequest } from './reply.ts'
+import { requestOf } from './request.ts'
 
 /** One of them makes a GET a request that no foreign site can send. */
 const CSRF_HEADERS = ['x-fleetgraph-csrf', 'x-graphql-yoga-csrf', 'apollo-require-preflight'] as const
@@ -38,17 +39,21 @@ export function yogaEndpoint(
 
   const execute = async (params: GraphQLParams, { req, res }: Sockets) => {
     try {
-      const request = requestOf(asSent(params), originOf(req.socket.remoteAddress))
+      const request = requestOf(asSent(params), callerOfRequest(req))
       const viewer = await access.authenticate(credentialsOf(req))
       const exchange = new Exchange(viewer, access)
-      const type = executor.operationType(request)
+      const type = executor.operationType(request, exchange)
       if (req.method === 'GET' && type === 'mutation') {
         return refusal('A mutation has to be sent by POST.', 'METHOD_NOT_ALLOWED', 405)
       }
       const result = await waiting.until(Promise.resolve(executor.execute(request, exchange)), exchange, res)
       return 'data' in result || !req.headers.accept?.includes(RESPONSE_JSON) ? result : badRequest(result)
     } catch (error) {
-      return { errors: [error instanceof GraphQLError ? error : internal(error, logger)] }
+      return {
+        errors: [
+          error instanceof GraphQLError ? error : internal(error, logger, undefined, callerOfRequest(req)),
+        ],
+      }
     }
   }
 
@@ -87,11 +92,14 @@ export function yogaEndpoint(
   })
 
   return (request, response) => {
+    const { headers } = request
+    const isPage = graphiql !== false && (headers.accept?.includes('text/html') ?? false)
+    if (!isPage && !CSRF_HEADERS.some((name) => headers[name] !== undefined)) {
+      refuseSimple(response, options.draining())
+      return
+    }
     response.setHeader('cache-control', 'no-store')
-    response.setHeader('x-content-type-options', 'nosniff')
-    response.setHeader('x-frame-options', 'DENY')
-    response.setHeader('referrer-policy', 'no-referrer')
-    response.setHeader('content-security-policy', CONTENT_SECURITY_POLICY)
+    if (isPage) response.setHeader('content-security-policy', PAGE_POLICY)
     if (options.draining()) response.setHeader('connection', 'close')
     const answered = yoga(request, response)
     Promise.resolve(answered).catch((error: unknown) => {
@@ -102,7 +110,7 @@ export function yogaEndpoint(
 }
 
 /** GraphiQL is one page of inline scripts with workers made from blobs; nothing of it is elsewhere. */
-const CONTENT_SECURITY_POLICY = [
+const PAGE_POLICY = [
   "default-src 'none'",
   "script-src 'unsafe-inline' 'unsafe-eval' blob:",
   "style-src 'unsafe-inline'",
@@ -114,6 +122,19 @@ const CONTENT_SECURITY_POLICY = [
   "form-action 'none'",
   "frame-ancestors 'none'",
 ].join('; ')
+
+/** What any site could make a browser send. */
+function refuseSimple(response: ServerResponse, close: boolean): void {
+  const message = `A GET needs the header "${CSRF_HEADERS[0]}", with any value: no foreign site can make a browser send it. Or send a POST.`
+  const body = JSON.stringify({ errors: [{ message, extensions: { code: 'CSRF' } }] })
+  response.writeHead(403, {
+    'content-type': 'application/json; charset=utf-8',
+    'content-length': Buffer.byteLength(body),
+    'cache-control': 'no-store',
+    ...(close && { connection: 'close' }),
+  })
+  response.end(body)
+}
 
 function refusal(message: string, code: string, status: number) {
   return { errors: [refused(message, code, status)] }

@@ -1,0 +1,129 @@
+/**
+ * Turns what happened to a request into audit records: every mutation, every denied or privileged read, what
+ * was refused, who could not sign in. An honest read of one's own lists leaves none, and costs two look-ups.
+ *
+ * Deliberately knows nothing of where records are kept. Of a document it tells the name and the hash, of
+ * variables nothing.
+ */
+import { OperationTypeNode, type GraphQLError } from 'graphql'
+import type { AuditLog, AuditRecord } from '../access/audit/audit.ts'
+import type { Reads } from '../access/reads.ts'
+import type { Viewer } from '../access/viewer.ts'
+import { systemClock, type Clock } from '../fleet/clock.ts'
+import type { Caller } from './request.ts'
+
+/** What a record tells of a document; both `null` where there was none. */
+export interface DocumentName {
+  readonly operationName: string | null
+  readonly operationHash: string | null
+}
+
+/** A request, as far as records are concerned. */
+export interface Subject extends DocumentName {
+  readonly viewer: Viewer | null
+  readonly caller: Caller | undefined
+  /** As the clock tells it; `null` where it did not get as far as that. */
+  readonly startedAt: number | null
+}
+
+type Noted = Partial<Pick<Reads, 'denied' | 'privileged'>>
+
+/** Codes of errors that tell of too much, too often, or what is not allowed, and not of a mistake. */
+const REFUSED = new Set([
+  'LIMIT_EXCEEDED',
+  'RATE_LIMITED',
+  'DOCUMENT_NOT_TRUSTED',
+  'PERSISTED_QUERY_NOT_FOUND',
+  'INTROSPECTION_DISABLED',
+])
+
+/** A record has room for some lines; one request may read a hundred logs. */
+const MAX_MESSAGE = 2_000
+
+export class Records {
+  readonly #log: AuditLog
+  readonly #clock: Clock
+
+  constructor(log: AuditLog, clock: Clock = systemClock) {
+    this.#log = log
+    this.#clock = clock
+  }
+
+  now(): number {
+    return this.#clock.now()
+  }
+
+  /** An operation was executed. `subject` is asked only where there is something to tell. */
+  executed(
+    type: OperationTypeNode,
+    { denied, privileged }: Noted,
+    errors: readonly GraphQLError[] | undefined,
+    subject: () => Subject,
+  ): void {
+    const isDenied = denied !== undefined && denied.size > 0
+    const isPrivileged = privileged !== undefined && privileged.length > 0
+    if (type === OperationTypeNode.MUTATION) {
+      const outcome = isDenied ? 'DENIED' : errors ? 'FAILED' : 'ALLOWED'
+      const message = [...(errors ?? []).map(({ message }) => message), ...(privileged ?? [])].join('; ')
+      this.#write('MUTATION', outcome, [...(denied ?? [])], message || null, subject())
+      return
+    }
+    if (isDenied) this.#write('DENIED', 'DENIED', [...denied], null, subject())
+    if (isPrivileged) {
+      const outcome = errors ? 'FAILED' : 'ALLOWED'
+      this.#write('PRIVILEGED_READ', outcome, clustersOf(privileged), privileged.join('; '), subject())
+    }
+  }
+
+  /** A subscription reads as it goes: tells of what it has read now, and of what it reads later. */
+  following(reads: Noted & Partial<Pick<Reads, 'onNoted'>>, subject: () => Subject): void {
+    const told = new Set<string>()
+    let lines = 0
+    const tell = () => {
+      const denied = new Set([...(reads.denied ?? [])].filter((name) => !told.has(name)))
+      const privileged = (reads.privileged ?? []).slice(lines)
+      for (const name of denied) told.add(name)
+      lines += privileged.length
+      this.executed(OperationTypeNode.SUBSCRIPTION, { denied, privileged }, undefined, subject)
+    }
+    reads.onNoted = tell
+    tell()
+  }
+
+  /** A request was not executed. What was only mistaken leaves no record. */
+  refused(errors: readonly GraphQLError[], subject: () => Subject): void {
+    const error = errors.find(({ extensions }) => REFUSED.has(String(extensions['code'])))
+    if (error) this.#write('REFUSED', 'DENIED', [], error.message, subject())
+  }
+
+  signInFailed(message: string, caller: Caller): void {
+    const nobody = { viewer: null, operationName: null, operationHash: null, startedAt: null, caller }
+    this.#write('SIGN_IN_FAILED', 'DENIED', [], message, nobody)
+  }
+
+  #write(
+    type: AuditRecord['type'],
+    outcome: AuditRecord['outcome'],
+    clusters: string[],
+    message: string | null,
+    { viewer, caller, startedAt, operationName, operationHash }: Subject,
+  ): void {
+    this.#log.record({
+      type,
+      outcome,
+      clusters: clusters.sort(),
+      message: message === null ? null : message.slice(0, MAX_MESSAGE),
+      user: viewer && { name: viewer.user.name, groups: viewer.user.groups, issuer: viewer.issuer },
+      remoteAddress: caller?.remoteAddress ?? null,
+      operationName,
+      operationHash,
+      latencyMs: startedAt === null ? null : this.#clock.now() - startedAt,
+      correlationId: caller?.correlationId ?? '',
+    })
+  }
+}
+
+/** What was read is told as "log of pod shop/web in prod-eu": names of clusters have no spaces. */
+function clustersOf(privileged: readonly string[]): string[] {
+  return [...new Set(privileged.flatMap((text) => / in (\S+)$/.exec(text)?.[1] ?? []))]
+}

@@ -1,0 +1,115 @@
+/**
+ * What every answer over HTTP carries, whoever writes it: an id that finds it in our logs, headers that keep
+ * browsers from doing anything clever with it, and, for pages of other origins that may ask, the leave to read
+ * it. By construction: it is added where the head of an answer is written.
+ *
+ * Invariant: an origin that is not allowed is never named in an answer, and no answer allows all of them.
+ */
+import {
+  ServerResponse,
+  type IncomingMessage,
+  type OutgoingHttpHeader,
+  type OutgoingHttpHeaders,
+} from 'node:http'
+import { isIP } from 'node:net'
+import { TLSSocket } from 'node:tls'
+import { callerOf, type Caller } from './request.ts'
+
+const CALLER = Symbol('caller')
+type Called = IncomingMessage & { [CALLER]?: Caller }
+
+/** An id that somebody before us gave: as UUIDs and trace ids are, and nothing that a log could stumble over. */
+const SANE_ID = /^[\w.:-]{8,64}$/
+
+/**
+ * Who sent a request, made once for each. Where the peer is `trusted` – a proxy of ours – its id is taken from
+ * `x-request-id`, so that one id runs through all logs, and its address from `x-forwarded-for`; anybody else
+ * could muddle the records of others by them.
+ */
+export function callerOfRequest(request: IncomingMessage, trusted = false): Caller {
+  const known = (request as Called)[CALLER]
+  if (known) return known
+  const given = trusted ? request.headers['x-request-id'] : undefined
+  const id = typeof given === 'string' && SANE_ID.test(given) ? given : undefined
+  const address = (trusted && forwardedFor(request)) || request.socket.remoteAddress
+  return ((request as Called)[CALLER] = callerOf(address, id))
+}
+
+/** The address that the proxy before us saw; what stands before it, anybody may have written. */
+function forwardedFor({ headers }: IncomingMessage): string | undefined {
+  const given = headers['x-forwarded-for']
+  const last = (typeof given === 'string' ? given : given?.at(-1))?.split(',').at(-1)?.trim() ?? ''
+  return isIP(last) ? last : undefined
+}
+
+/** Nothing of an answer is a page, a script or an image, but for the one page that says so itself. */
+const HEADERS = [
+  ['x-content-type-options', 'nosniff'],
+  ['x-frame-options', 'DENY'],
+  ['referrer-policy', 'no-referrer'],
+  ['cross-origin-resource-policy', 'same-origin'],
+  ['content-security-policy', "default-src 'none'; frame-ancestors 'none'"],
+] as const
+
+/** A day: long enough for those who come daily, short enough to take TLS away again. */
+const STRICT_TRANSPORT = ['strict-transport-security', 'max-age=86400'] as const
+
+const PLAIN = HEADERS.flat()
+const SECURE = [...HEADERS, STRICT_TRANSPORT].flat()
+
+/** What a page of another origin may read of an answer beside its body. */
+const EXPOSED = 'x-request-id, retry-after'
+
+/** What a page of another origin may send. */
+const ASKABLE = 'authorization, content-type, x-fleetgraph-csrf'
+
+/** As `http.createServer` takes it. `allowed`: origins whose pages may ask, as browsers write them. */
+export function replyFor(allowed: ReadonlySet<string>): typeof ServerResponse {
+  return class Reply<R extends IncomingMessage> extends ServerResponse<R> {
+    override writeHead(status: number, reasonOrHeaders?: string | Head, headersOrNone?: Head): this {
+      const headers = typeof reasonOrHeaders === 'string' ? headersOrNone : reasonOrHeaders
+      const { req } = this
+      const { origin } = req.headers
+      const common = req.socket instanceof TLSSocket ? SECURE : PLAIN
+      const own = ['x-request-id', callerOfRequest(req).correlationId]
+      if (allowed.size > 0) own.push('vary', 'origin')
+      if (origin !== undefined && allowed.has(origin)) own.push(...leave(origin))
+      if (Array.isArray(headers) && this.getHeaderNames().length === 0) {
+        return super.writeHead(status, [...(headers as string[]), ...common, ...own])
+      }
+      for (const list of [common, own]) {
+        for (let i = 0; i < list.length; i += 2) {
+          const name = list[i]!
+          if (name === 'vary' || !this.hasHeader(name)) this.setHeader(name, list[i + 1]!)
+        }
+      }
+      return super.writeHead(status, headers as OutgoingHttpHeaders)
+    }
+  }
+}
+
+type Head = OutgoingHttpHeaders | OutgoingHttpHeader[]
+
+function leave(origin: string): string[] {
+  return [
+    'access-control-allow-origin',
+    origin,
+    'access-control-allow-credentials',
+    'true',
+    'access-control-expose-headers',
+    EXPOSED,
+  ]
+}
+
+/** Answers the question that a browser asks before it sends what a form could not. */
+export function answerPreflight(request: IncomingMessage, response: ServerResponse): void {
+  response.writeHead(204, {
+    'access-control-allow-methods': 'GET, POST',
+    'access-control-allow-headers': ASKABLE,
+    // As long as browsers let it hold.
+    'access-control-max-age': '7200',
+    'content-length': '0',
+  })
+  request.resume()
+  response.end()
+}

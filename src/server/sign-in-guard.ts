@@ -1,0 +1,61 @@
+/**
+ * Stands before access control: from where too many sign-ins have failed no credentials are looked at, and
+ * every failure is counted and recorded. Whoever guesses tokens learns nothing more, and costs nothing more,
+ * after the first of them.
+ */
+import { GraphQLError } from 'graphql'
+import { AuthenticationError, type Credentials } from '../access/authentication/authenticator.ts'
+import type { Access } from './exchange.ts'
+import type { RateLimits } from './rate-limits.ts'
+import type { Records } from './records.ts'
+import { callerOf, type Caller } from './request.ts'
+
+export interface SignInGuardOptions {
+  readonly rates: RateLimits
+  readonly records: Records | undefined
+}
+
+/** Where the credentials come from, where the transport knows it. */
+export type CalledCredentials = Credentials & { readonly caller?: Caller }
+
+/** The same, but throws, or rejects with, RATE_LIMITED, before anything of the credentials is looked at. */
+export function guardSignIns(access: Access, { rates, records }: SignInGuardOptions): Access {
+  const failed = (error: unknown, caller: Caller): never => {
+    if (isUnauthenticated(error)) {
+      rates.signInFailed(caller.remoteAddress ?? '')
+      records?.signInFailed(error.message, caller)
+    }
+    throw error
+  }
+  return {
+    authenticate(credentials: CalledCredentials) {
+      const caller = credentials.caller ?? callerOf(credentials.remoteAddress)
+      const waitMs = rates.signInWaitMs(caller.remoteAddress ?? '')
+      if (waitMs > 0) throw tooManyFailures(waitMs)
+      try {
+        const viewer = access.authenticate(credentials)
+        return 'then' in viewer ? viewer.catch((error: unknown) => failed(error, caller)) : viewer
+      } catch (error) {
+        return failed(error, caller)
+      }
+    },
+    onEnd: (viewer, listener) => access.onEnd(viewer, listener),
+    contextFor: (viewer, signal) => access.contextFor(viewer, signal),
+    eyesChanged: () => access.eyesChanged?.(),
+  }
+}
+
+function isUnauthenticated(error: unknown): error is Error {
+  return (
+    (error instanceof AuthenticationError && error.code === 'UNAUTHENTICATED') ||
+    (error instanceof GraphQLError && error.extensions['code'] === 'UNAUTHENTICATED')
+  )
+}
+
+function tooManyFailures(waitMs: number): GraphQLError {
+  const retryAfterSeconds = Math.ceil(waitMs / 1_000)
+  return new GraphQLError(
+    `Too many sign-ins from this address have failed. Try again in ${retryAfterSeconds} s.`,
+    { extensions: { code: 'RATE_LIMITED', limit: 'signInFailuresPerMinute', retryAfterSeconds } },
+  )
+}
