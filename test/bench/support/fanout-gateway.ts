@@ -33,7 +33,12 @@ export async function gateway(): Promise<Subject> {
     options: {
       port: 0,
       maxConnections: 20_000,
-      limits: { connectionsPerUser: 20_000, subscriptionsPerUser: 20_000 },
+      limits: {
+        connectionsPerUser: 20_000,
+        subscriptionsPerUser: 20_000,
+        requestsPerMinute: 10_000_000,
+        costPerMinute: 1_000_000_000,
+      },
     },
     logger: silent,
   })
