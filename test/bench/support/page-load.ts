@@ -106,7 +106,7 @@ class Asker {
 
 class Subject {
   readonly #process: ChildProcess
-  readonly #askers: Asker[]
+  #askers: readonly Asker[] = []
   readonly port: number
   readonly rates: number[] = []
   readonly micros: number[] = []
@@ -114,7 +114,6 @@ class Subject {
   private constructor(process: ChildProcess, port: number) {
     this.#process = process
     this.port = port
-    this.#askers = Array.from({ length: CONNECTIONS }, () => new Asker(port))
   }
 
   static async start(mode: Mode, execArgv: readonly string[] = []): Promise<Subject> {
@@ -141,6 +140,10 @@ class Subject {
 
   /** One round; noted unless it is to warm up. */
   async round(noted: boolean): Promise<void> {
+    // Not before: a server drops connections that ask nothing while another one starts.
+    if (this.#askers.length === 0) {
+      this.#askers = Array.from({ length: CONNECTIONS }, () => new Asker(this.port))
+    }
     for (const asker of this.#askers) asker.answers = 0
     const [cpu, started] = [await this.#cpu(), performance.now()]
     for (const asker of this.#askers) asker.start()
@@ -168,25 +171,29 @@ class Subject {
   }
 }
 
+/** The server in this mode against plain node:http: see `compareServers`. */
+export function comparePages(name: string, mode: Mode, atLeast: number): Promise<readonly Figure[]> {
+  return compareServers(name, mode, 'limit', atLeast)
+}
+
 /**
- * The server in this mode against plain node:http: requests a second, as the client saw them, and beside
- * it those that a second of the server's CPU time answers. Both are held to the same bound. Client and
+ * One server against another: requests a second, as the client saw them, and beside it those that a second of
+ * the server's CPU time answers. Both are held to the same bound. Client and
  * server share two cores here, so on a busy machine the first tells of the client as well.
  */
-export async function comparePages(name: string, mode: Mode, atLeast: number): Promise<readonly Figure[]> {
+export async function compareServers(
+  name: string,
+  mode: Mode,
+  against: Mode,
+  atLeast: number,
+): Promise<readonly Figure[]> {
   const server = await Subject.start(mode, process.env['BENCH_PROFILE'] ? ['--cpu-prof'] : [])
-  const limit = await Subject.start('limit')
+  const limit = await Subject.start(against)
   try {
     const answer = await server.ask()
-    const { data, errors } = JSON.parse(answer) as {
-      data?: { pods: { nodes: { node: { name: string } | null }[] } }
-      errors?: unknown
-    }
-    const page = data?.pods.nodes ?? []
-    if (errors || page.length !== 100 || !page.every(({ node }) => node?.name)) {
-      throw new Error(`This is not the page: ${answer.slice(0, 500)}`)
-    }
-    limit.tell(answer)
+    requirePage(answer)
+    if (against === 'limit') limit.tell(answer)
+    else requirePage(await limit.ask())
     for (let round = -2; round < ROUNDS; round++) {
       await limit.round(round >= 0)
       await server.round(round >= 0)
@@ -205,5 +212,17 @@ export async function comparePages(name: string, mode: Mode, atLeast: number): P
     ]
   } finally {
     await Promise.all([server.stop(), limit.stop()])
+  }
+}
+
+/** Throws where it is not a hundred pods with their nodes. */
+function requirePage(answer: string): void {
+  const { data, errors } = JSON.parse(answer) as {
+    data?: { pods: { nodes: { node: { name: string } | null }[] } }
+    errors?: unknown
+  }
+  const page = data?.pods.nodes ?? []
+  if (errors || page.length !== 100 || !page.every(({ node }) => node?.name)) {
+    throw new Error(`This is not the page: ${answer.slice(0, 500)}`)
   }
 }
