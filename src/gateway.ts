@@ -4,18 +4,24 @@
  * the replication decides who fills the fleet's tables.
  */
 import { mkdirSync, writeFileSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { stringify } from 'yaml'
 import packageJson from '../package.json' with { type: 'json' }
+import { createAuthentication, type Authentication } from './access/authentication/authentication.ts'
+import { redisRevocations } from './access/authentication/redis-revocations.ts'
+import type { Revocations } from './access/authentication/revocations.ts'
+import { createToken, printTokenEntry } from './access/authentication/static-tokens.ts'
 import { AuthorizedFleet } from './access/authorized-fleet.ts'
-import { everything } from './access/policy.ts'
-import { viewerOf } from './access/viewer.ts'
+import { createClusterPolicy } from './access/cluster-policy.ts'
+import { AskedReviews } from './access/reviews.ts'
+import { viewerOf, type Viewer } from './access/viewer.ts'
 import type { Config } from './config.ts'
 import { Hub } from './events/hub.ts'
+import { connectRedis, type RedisConnection } from './events/redis/connection.ts'
 import { Replication } from './events/redis/replication.ts'
 import { checkFleet, type FleetReport } from './fleet/check.ts'
 import { systemClock } from './fleet/clock.ts'
-import { createFleet } from './fleet/fleet.ts'
+import { createFleet, type Fleet } from './fleet/fleet.ts'
 import { configuredSources } from './fleet/sources/configured-sources.ts'
 import type { SourceProblem } from './fleet/sources/source.ts'
 import { createContext } from './graph/context.ts'
@@ -23,8 +29,11 @@ import { createSchema } from './graph/schema.ts'
 import type { Logger } from './server/logger.ts'
 import { startServer } from './server/server.ts'
 import { demoFleet } from './simulator/fixtures/demo-fleet.ts'
+import { demoUsers } from './simulator/fixtures/demo-people.ts'
 import { startSimulator, type ControlledCluster, type Simulator } from './simulator/simulator.ts'
 
+export { createToken, printTokenEntry } from './access/authentication/static-tokens.ts'
+export { leastPrivilegedRole, type Right } from './fleet/least-privilege.ts'
 export { printFleetSchema } from './graph/schema.ts'
 export type { FleetReport } from './fleet/check.ts'
 
@@ -39,10 +48,21 @@ export interface GatewayOptions {
   readonly logger: Logger
   /** Closes the gateway without grace. */
   readonly signal?: AbortSignal
+  /** Whom everyone is who shows no credentials: then it listens on loopback only. Default: nobody gets in. */
+  readonly anonymous?: Viewer
 }
 
-/** Until access control exists everyone is nobody, and the server listens on loopback only. */
-const NOBODY = viewerOf({ name: 'system:anonymous', groups: ['system:unauthenticated'] })
+/** Nobody could sign in. */
+export class NoSignIn extends Error {
+  override readonly name = 'NoSignIn'
+  readonly code = 'NO_SIGN_IN'
+
+  constructor() {
+    super(
+      'There is no way to sign in: everyone would be refused. Make a token with `fleetgraph token create --name me --group system:masters --file tokens.yaml` and name that file by authentication.tokensFile (FLEETGRAPH_AUTHENTICATION_TOKENS_FILE), or configure authentication.oidc, tokenReviews or proxies: see examples/fleetgraph.yaml.',
+    )
+  }
+}
 
 /** How long sources of clusters may take until the port is opened without them. */
 const SOURCES_MS = 5_000
@@ -50,10 +70,14 @@ const SOURCES_MS = 5_000
 /**
  * Serves the configured clusters: resolves when the port is open, without waiting for any cluster, but not
  * before their names are known: an answer, or a stream that goes on after a cursor, would leave them out
- * and not say so. Rejects where the address cannot be had, or may not be used without access control.
+ * and not say so. Rejects with `NoSignIn`, with what is wrong in the files that the configuration names, or
+ * where the address cannot be had.
  */
-export async function createGateway(config: Config, { logger, signal }: GatewayOptions): Promise<Gateway> {
-  const policy = everything
+export async function createGateway(config: Config, options: GatewayOptions): Promise<Gateway> {
+  const { logger, signal, anonymous } = options
+  const { tokensFile, oidc, tokenReviews, proxies } = config.authentication
+  const others = [...oidc, ...tokenReviews, ...proxies]
+  if (!anonymous && tokensFile === '' && others.length === 0) throw new NoSignIn()
   const replication = replicationOf(config, logger)
   const logProblems = problemLog(logger)
   let onSources = () => {}
@@ -93,8 +117,27 @@ export async function createGateway(config: Config, { logger, signal }: GatewayO
     limits: { queue: config.live.queue },
     onFailure: (error) => logger.error({ err: error }, 'a subscription failed by a bug and was ended'),
   })
+  const policy = createClusterPolicy({
+    fleet,
+    clock: systemClock,
+    modeOf: (cluster) => config.access.modes[cluster] ?? config.access.mode,
+    reviews: new AskedReviews({
+      fleet,
+      clock: systemClock,
+      cacheMs: config.access.reviewCacheSeconds * 1_000,
+    }),
+  })
+  const eyesChanged = () => hub.rightsChanged()
+  policy.onChange(eyesChanged)
+  const redis = sharedRedis(config, logger)
+  const revocations = redis && redisRevocations({ connection: redis, clock: systemClock })
+  let authentication: Authentication | undefined
   const closeFleet = async (): Promise<void> => {
+    await authentication?.close()
+    revocations?.close()
     hub.close()
+    await policy.close()
+    await redis?.close()
     // What this replica owned goes to others before its tables end.
     await replication?.close()
     await fleet.close()
@@ -103,23 +146,41 @@ export async function createGateway(config: Config, { logger, signal }: GatewayO
     const cancel = systemClock.after(SOURCES_MS, onSources)
     await sourcesRead
     cancel()
+    const signIns = (authentication = signInsOf(config, fleet, revocations, options))
     const { socketBytes, subscriptionsPerSocket, initTimeoutSeconds, keepAliveSeconds } = config.live
     const { host, port, graphiql, introspection, maxConnections, shutdownGraceSeconds } = config.server
+    const { tlsCertificateFile, tlsKeyFile, tlsClientCaFile } = config.server
+    const { allowedOrigins, documents, documentsDirectory } = config.server
     const server = await startServer({
       schema: createSchema(),
       policy,
       fleet,
+      anonymous: anonymous !== undefined,
       access: {
-        authenticate: () => NOBODY,
-        onEnd: () => () => {},
+        authenticate: (credentials) => signIns.authenticate(credentials),
+        onEnd: (viewer, listener) => signIns.onEnd(viewer, listener),
         contextFor: (viewer, ended) => createContext(new AuthorizedFleet(fleet, viewer, policy, hub), ended),
+        eyesChanged,
       },
+      ...(signIns.handleLogout && { backchannelLogout: (body) => signIns.handleLogout!(body) }),
+      ...(redis && { redis: { client: redis.commands, prefix: redis.prefix } }),
       options: {
         host,
         port,
         graphiql,
         introspection,
         maxConnections,
+        allowedOrigins,
+        ...(tlsCertificateFile !== '' && {
+          tls: {
+            certificateFile: tlsCertificateFile,
+            keyFile: tlsKeyFile,
+            ...(tlsClientCaFile !== '' && { clientCaFile: tlsClientCaFile }),
+          },
+        }),
+        ...(documentsDirectory !== '' && {
+          documents: { folder: documentsDirectory, only: documents === 'trusted' },
+        }),
         limits: config.limits,
         answerBytes: config.answers.bytes,
         live: {
@@ -168,14 +229,51 @@ function replicationOf({ redis }: Config, logger: Logger): Replication | undefin
   })
 }
 
+/** What replicas share beside the tables: sessions that have ended, what users have asked for in a minute. */
+function sharedRedis({ redis }: Config, logger: Logger): RedisConnection | undefined {
+  if (redis.url === '') return undefined
+  return connectRedis(redis.url, {
+    clock: systemClock,
+    prefix: redis.prefix,
+    ...(redis.caFile !== '' && { caFile: redis.caFile }),
+    onError: (error) => logger.warn({ error: error.message }, 'trouble with Redis'),
+  })
+}
+
+function signInsOf(
+  config: Config,
+  fleet: Fleet,
+  revocations: Revocations | undefined,
+  { logger, anonymous }: GatewayOptions,
+): Authentication {
+  return createAuthentication({
+    config: config.authentication,
+    clock: systemClock,
+    client: (cluster) => fleet.cluster(cluster)?.client,
+    ...(anonymous && { anonymous }),
+    ...(revocations && { revocations }),
+    onProblem: (problem, error) => logger.warn({ err: error }, problem),
+    onTokensFile: (problems) => {
+      for (const problem of problems) logger.warn({}, `the tokens before are still in use: ${problem}`)
+      if (problems.length === 0) logger.info({}, 'the file of tokens is in order again')
+    },
+  })
+}
+
 export interface Demo extends Gateway {
   /** Names of the simulated clusters, in order. */
   readonly clusters: readonly string[]
+  /** Names of those who can sign in with the token in the file `NAME.token` beside the kubeconfig. */
+  readonly people: readonly string[]
 }
+
+/** Who shows no credentials in the demo: may do everything. */
+const VISITOR = viewerOf({ name: 'visitor', groups: ['system:masters', 'system:authenticated'] })
 
 /**
  * The gateway over three simulated, populated clusters, all of them in this process and on loopback. The
- * file at `kubeconfig` is (over)written with a context for each, for kubectl and for the gateway itself.
+ * file at `kubeconfig` is (over)written with a context for each, for kubectl and for the gateway itself;
+ * beside it, for each of the people in the clusters' RBAC, a file with the token to sign in with.
  */
 export async function createDemo(
   config: Config,
@@ -192,12 +290,25 @@ export async function createDemo(
         await startSimulator({ name, version, users, controllers, tls: true, ...(signal && { signal }) }),
       )
     }
-    mkdirSync(dirname(kubeconfig), { recursive: true })
+    const folder = dirname(kubeconfig)
+    mkdirSync(folder, { recursive: true })
     writeFileSync(kubeconfig, stringify(mergedKubeconfig(simulators)), { mode: 0o600 })
     const contextLabels = Object.fromEntries(fixtures.map(({ name, labels }) => [name, labels]))
+    const people = Object.values(demoUsers)
+    const entries = people.map(({ username: name, groups }) => {
+      const { token, hash } = createToken({ name })
+      writeFileSync(join(folder, `${name}.token`), `${token}\n`, { mode: 0o600 })
+      return printTokenEntry({ name, hash, user: name, groups })
+    })
+    const tokensFile = resolve(folder, 'tokens.yaml')
+    writeFileSync(tokensFile, `tokens:\n${entries.join('')}`)
     const gateway = await createGateway(
-      { ...config, clusters: [{ type: 'kubeconfig', paths: [kubeconfig], labels: {}, contextLabels }] },
-      { logger, ...(signal && { signal }) },
+      {
+        ...config,
+        authentication: { ...config.authentication, tokensFile },
+        clusters: [{ type: 'kubeconfig', paths: [kubeconfig], labels: {}, contextLabels }],
+      },
+      { logger, anonymous: VISITOR, ...(signal && { signal }) },
     )
     let closing: Promise<void> | undefined
     const close = async (): Promise<void> => {
@@ -207,6 +318,7 @@ export async function createDemo(
     return {
       url: gateway.url,
       clusters: fixtures.map(({ name }) => name),
+      people: people.map(({ username }) => username),
       close: () => (closing ??= close()),
     }
   } catch (error) {

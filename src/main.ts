@@ -5,25 +5,37 @@
  * Exit codes: 0 all right; 1 trouble (a cluster that `check` cannot use, a port that is taken); 2 the
  * command line or the configuration is wrong. Results go to standard output, logs to standard error.
  */
-import { existsSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { parseArgs, type ParseArgsConfig } from 'node:util'
 import { pino, type Logger } from 'pino'
+import { parseDocument, stringify } from 'yaml'
 import { ConfigError, loadConfig, type Config } from './config.ts'
 import {
   checkClusters,
   createDemo,
   createGateway,
+  createToken,
+  leastPrivilegedRole,
+  NoSignIn,
   printFleetSchema,
+  printTokenEntry,
   type FleetReport,
   type Gateway,
+  type Right,
 } from './gateway.ts'
 
 interface Command {
   readonly summary: string
   readonly help: string
   readonly options: NonNullable<ParseArgsConfig['options']>
+  /** The word that has to follow. */
+  readonly action?: string
   run(options: Readonly<Record<string, unknown>>): Promise<number>
 }
+
+/** The command line is wrong. */
+class UsageError extends Error {}
 
 const CONFIG_HELP = `  --config FILE   YAML file with the configuration; default: $FLEETGRAPH_CONFIG, else
                   ./fleetgraph.yaml where there is one, else the default kubeconfig's clusters.
@@ -35,8 +47,9 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     summary: 'serve the graph of the configured clusters',
     help: `Usage: fleetgraph serve [--config FILE]
 
-Serves GraphQL at http://127.0.0.1:4000/graphql over every configured cluster. It serves at once and says
-per cluster what is still syncing. Ends on SIGTERM or SIGINT after the answers in flight.
+Serves GraphQL at http://127.0.0.1:4000/graphql over every configured cluster, to everyone who can sign in: a
+file of tokens, an OpenID provider, TokenReviews or a proxy has to be configured. It serves at once and says per
+cluster what is still syncing. Ends on SIGTERM or SIGINT after the answers in flight.
 
 ${CONFIG_HELP}`,
     options: { config: { type: 'string' } },
@@ -50,7 +63,8 @@ ${CONFIG_HELP}`,
     help: `Usage: fleetgraph demo [--kubeconfig FILE]
 
 Starts three simulated clusters (prod-eu, prod-us, staging) and the gateway over them, on loopback, and
-writes a kubeconfig for kubectl. Nothing else is needed, and nothing outlives the command.
+writes a kubeconfig for kubectl. Nothing else is needed, and nothing outlives the command. Whoever sends no
+token may do everything; beside the kubeconfig are the tokens of a few people who may do less.
 
   --kubeconfig FILE   where to write it; default .demo/kubeconfig`,
     options: { kubeconfig: { type: 'string' } },
@@ -66,6 +80,7 @@ writes a kubeconfig for kubectl. Nothing else is needed, and nothing outlives th
             `  GraphiQL    ${demo.url}`,
             `  clusters    ${demo.clusters.join(', ')} (simulated)`,
             `  kubectl     kubectl --kubeconfig ${kubeconfig} --context ${demo.clusters[0]} get pods -A`,
+            `  people      ${demo.people.join(', ')}: authorization: Bearer $(cat ${dirname(kubeconfig)}/NAME.token)`,
             '',
             '  Ctrl-C ends it all.',
             '',
@@ -80,7 +95,9 @@ writes a kubeconfig for kubectl. Nothing else is needed, and nothing outlives th
     help: `Usage: fleetgraph check [--config FILE]
 
 Reads the configuration, connects to each cluster and prints a table: version, whether it is reachable,
-and which kinds the gateway's credentials may list and watch. Exits with 1 if there is any trouble.
+and which kinds the gateway's credentials may list and watch. Then the ClusterRole that the gateway needs in
+each cluster, and what its credentials lack of it or have beyond it. Exits with 1 if there is any trouble;
+having more is none.
 
 ${CONFIG_HELP}`,
     options: { config: { type: 'string' } },
@@ -89,10 +106,48 @@ ${CONFIG_HELP}`,
       process.once('SIGINT', () => ended.abort(new Error('Interrupted.')))
       const report = await checkClusters(configuration(options), ended.signal)
       console.log(reportTable(report))
-      const inOrder = report.clusters.every(
-        ({ error, forbidden }) => error === null && forbidden.length === 0,
-      )
+      const inOrder = report.clusters.every(({ error, missing }) => error === null && missing.length === 0)
       return inOrder && report.clusters.length > 0 && report.problems.length === 0 ? 0 : 1
+    },
+  },
+  token: {
+    summary: 'make a token for a program, or for oneself',
+    help: `Usage: fleetgraph token create --name NAME [--user USER] [--group GROUP]... [--days DAYS] [--file FILE]
+
+Makes a static token and prints it, once: only its hash is kept. The clusters' RBAC knows its holder by the
+user and the groups.
+
+  --name NAME     whose it is, for people; stands in the audit log
+  --user USER     as RBAC calls the holder; default: the name
+  --group GROUP   a group of the holder's; may be given several times
+  --days DAYS     until it ends by itself; default: never
+  --file FILE     the file of authentication.tokensFile: the entry is added to it (a running gateway takes
+                  it at once). Without it the entry is printed to standard error`,
+    action: 'create',
+    options: {
+      name: { type: 'string' },
+      user: { type: 'string' },
+      group: { type: 'string', multiple: true },
+      days: { type: 'string' },
+      file: { type: 'string' },
+    },
+    async run({ name, user = name, group = [], days, file }) {
+      if (typeof name !== 'string' || name === '') throw new UsageError('--name NAME is needed.')
+      if (days !== undefined && !(Number(days) > 0)) throw new UsageError('--days takes a number above 0.')
+      const { token, hash } = createToken({ name })
+      const entry = {
+        name,
+        hash,
+        user: String(user),
+        groups: group as string[],
+        ...(days !== undefined && {
+          expiresAt: new Date(Date.now() + Number(days) * 86_400_000).toISOString(),
+        }),
+      }
+      if (typeof file === 'string') addToken(file, entry)
+      else console.error(`tokens:\n${printTokenEntry(entry)}`)
+      console.log(token)
+      return 0
     },
   },
   schema: {
@@ -137,8 +192,11 @@ async function main(args: readonly string[]): Promise<number> {
   }
   let options: Readonly<Record<string, unknown>>
   try {
+    const { action } = command
+    const isHelp = rest.includes('--help') || rest.includes('-h')
+    if (action !== undefined && !isHelp && rest[0] !== action) throw new UsageError(`Expected "${action}".`)
     const parsed = parseArgs({
-      args: rest,
+      args: action === rest[0] ? rest.slice(1) : rest,
       options: { ...command.options, help: { type: 'boolean', short: 'h' } },
     })
     options = parsed.values
@@ -154,8 +212,19 @@ async function main(args: readonly string[]): Promise<number> {
     return await command.run(options)
   } catch (error) {
     console.error(`fleetgraph ${name}: ${messageOf(error)}`)
-    return error instanceof ConfigError ? 2 : 1
+    if (error instanceof UsageError) console.error(`\n${command.help}`)
+    return error instanceof ConfigError || error instanceof UsageError || error instanceof NoSignIn ? 2 : 1
   }
+}
+
+/** Adds an entry to a file of tokens, whole or not at all; what stands there stays as it was written. */
+function addToken(file: string, entry: Parameters<typeof printTokenEntry>[0]): void {
+  const document = parseDocument(existsSync(file) ? readFileSync(file, 'utf8') : '')
+  if (document.errors[0]) throw new Error(`${file}: not valid YAML: ${document.errors[0].message}`)
+  if (document.getIn(['tokens']) == null) document.setIn(['tokens'], document.createNode([]))
+  document.addIn(['tokens'], entry)
+  writeFileSync(`${file}.new`, document.toString({ lineWidth: 0 }), { mode: 0o600 })
+  renameSync(`${file}.new`, file)
 }
 
 function configuration(options: Readonly<Record<string, unknown>>): Config {
@@ -205,9 +274,33 @@ function reportTable({ clusters, problems }: FleetReport): string {
       )
     }
   }
+  for (const { name, missing, excess } of clusters) {
+    for (const right of missing.filter(({ purpose }) => purpose !== 'TABLES')) {
+      lines.push(
+        '',
+        `${name}: the credentials may not ${rightText(right)}${right.forSomeNames ? ' but for some names' : ''}.`,
+      )
+    }
+    if (excess.length > 0) {
+      const texts = excess.map(
+        (right) => `${rightText(right)}${right.namespaces ? ` (in ${right.namespaces.join(', ')})` : ''}`,
+      )
+      lines.push('', `${name}: the credentials may do more than the gateway needs: ${texts.join('; ')}.`)
+    }
+  }
   for (const { message } of problems) lines.push('', message)
   if (clusters.length === 0) lines.push('', 'No cluster is configured: see examples/fleetgraph.yaml.')
+  lines.push(
+    '',
+    '# What the gateway needs in each cluster:',
+    stringify(leastPrivilegedRole(), { aliasDuplicateObjects: false }).trimEnd(),
+  )
   return lines.join('\n')
+}
+
+function rightText({ verbs, group, resource, subresource }: Right): string {
+  const name = subresource === '' ? resource : `${resource}/${subresource}`
+  return `${verbs.join(', ')} ${name}${group === '' ? '' : `.${group}`}`
 }
 
 function messageOf(error: unknown): string {

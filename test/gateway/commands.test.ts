@@ -1,18 +1,22 @@
 /** The command line: what it prints, where, and with which exit code. */
 import { execFile } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, it } from 'vitest'
-import { stringify } from 'yaml'
+import { parse, stringify } from 'yaml'
 import { startGatewayProcess } from '../support/gateway-process.ts'
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 const taken = createServer()
-afterAll(() => taken.close())
+const scratch = mkdtempSync(join(tmpdir(), 'fleetgraph-commands-'))
+afterAll(() => {
+  taken.close()
+  rmSync(scratch, { recursive: true, force: true })
+})
 
 interface Result {
   readonly code: number
@@ -36,17 +40,21 @@ describe('fleetgraph', () => {
   it('tells its commands with --help, and without any command ends with 2', async () => {
     const help = await fleetgraph(['--help'])
     expect(help.code).toBe(0)
-    for (const command of ['serve', 'demo', 'check', 'schema']) expect(help.output).toContain(`  ${command} `)
+    for (const command of ['serve', 'demo', 'check', 'token', 'schema'])
+      expect(help.output).toContain(`  ${command} `)
     const nothing = await fleetgraph([])
     expect(nothing).toMatchObject({ code: 2, output: '' })
     expect(nothing.errors).toContain('Usage: fleetgraph COMMAND')
   })
 
-  it.each(['serve', 'demo', 'check', 'schema'])('tells the options of %s with --help', async (command) => {
-    const { code, output } = await fleetgraph([command, '--help'])
-    expect(code).toBe(0)
-    expect(output).toMatch(new RegExp(`^Usage: fleetgraph ${command} `))
-  })
+  it.each(['serve', 'demo', 'check', 'token', 'schema'])(
+    'tells the options of %s with --help',
+    async (command) => {
+      const { code, output } = await fleetgraph([command, '--help'])
+      expect(code).toBe(0)
+      expect(output).toMatch(new RegExp(`^Usage: fleetgraph ${command} `))
+    },
+  )
 
   it('ends with 2 and the usage for a command or an option that does not exist', async () => {
     const command = await fleetgraph(['sevre'])
@@ -69,12 +77,84 @@ describe('fleetgraph', () => {
     expect(errors).toContain('/nowhere/fleetgraph.yaml: the file cannot be read')
   })
 
-  it('refuses to listen beyond loopback while there is no access control, and says why', async () => {
-    const { code, errors } = await fleetgraph(['serve'], { FLEETGRAPH_SERVER_HOST: '0.0.0.0' })
+  it('does not serve where nobody could sign in, and says how to make a token', async () => {
+    const { code, errors } = await fleetgraph(['serve'])
+    expect(code).toBe(2)
+    expect(errors).toContain('There is no way to sign in')
+    expect(errors).toContain('fleetgraph token create')
+  })
+
+  it('shows a demo, which lets everyone in, on loopback only', async () => {
+    const { code, errors } = await fleetgraph(['demo', '--kubeconfig', join(scratch, 'kubeconfig')], {
+      FLEETGRAPH_SERVER_HOST: '0.0.0.0',
+    })
     expect(code).toBe(1)
-    expect(errors).toContain(
-      'without access control everyone who reaches that address could read every cluster',
+    expect(errors).toContain('Refusing to listen on 0.0.0.0')
+  })
+
+  it('makes tokens, prints each once, and adds its hash to the file, which keeps what it says', async () => {
+    const file = join(scratch, 'tokens.yaml')
+    const first = await fleetgraph([
+      'token',
+      'create',
+      '--name',
+      'me',
+      '--group',
+      'a',
+      '--group',
+      'b',
+      '--file',
+      file,
+    ])
+    expect(first).toMatchObject({ code: 0, errors: '' })
+    writeFileSync(file, readFileSync(file, 'utf8').replace('tokens:', '# ours\ntokens:'))
+    const second = await fleetgraph([
+      'token',
+      'create',
+      '--name',
+      'bot',
+      '--user',
+      'bots:one',
+      '--days',
+      '2',
+      '--file',
+      file,
+    ])
+    const text = readFileSync(file, 'utf8')
+    expect(text).toContain('# ours')
+    for (const { output } of [first, second]) expect(text).not.toContain(output.trim())
+    expect(parse(text)).toEqual({
+      tokens: [
+        { name: 'me', hash: expect.any(String), user: 'me', groups: ['a', 'b'] },
+        {
+          name: 'bot',
+          hash: expect.any(String),
+          user: 'bots:one',
+          groups: [],
+          expiresAt: expect.stringMatching(/^\d{4}-/),
+        },
+      ],
+    })
+    expect(statSync(file).mode & 0o777).toBe(0o600)
+    const gateway = await startGatewayProcess({ authentication: { tokensFile: file }, clusters: [] })
+    const { viewer } = await gateway.query<{ viewer: object }>(
+      '{ viewer { name method } }',
+      {},
+      second.output.trim(),
     )
+    expect(viewer).toEqual({ name: 'bots:one', method: 'TOKEN' })
+    expect(await gateway.close()).toBe(0)
+  })
+
+  it.each([
+    [['token'], 'Expected "create"'],
+    [['token', 'create'], '--name NAME is needed'],
+    [['token', 'create', '--name', 'x', '--days', '-1'], '--days takes a number above 0'],
+  ])('refuses %j, and says what was expected', async (args, message) => {
+    const { code, errors } = await fleetgraph(args)
+    expect(code).toBe(2)
+    expect(errors).toContain(message)
+    expect(errors).toContain('Usage: fleetgraph token create')
   })
 
   it('knows the names of its clusters when it begins to listen, though none of them answers', async () => {
@@ -102,7 +182,9 @@ describe('fleetgraph', () => {
   it('ends with 1 and says so when its port is taken', async () => {
     await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve))
     const { port } = taken.address() as AddressInfo
-    const { code, errors } = await fleetgraph(['serve'], { FLEETGRAPH_SERVER_PORT: String(port) })
+    const { code, errors } = await fleetgraph(['demo', '--kubeconfig', join(scratch, 'kubeconfig')], {
+      FLEETGRAPH_SERVER_PORT: String(port),
+    })
     expect(code).toBe(1)
     expect(errors).toContain(`EADDRINUSE`)
     expect(errors).toContain(String(port))

@@ -12,10 +12,12 @@ import { createClient } from 'graphql-ws'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { WebSocket } from 'ws'
 import { stringify } from 'yaml'
+import { loadConfig } from '../../src/config.ts'
 import { eventually } from '../support/eventually.ts'
 import { startCommand, type GatewayProcess } from '../support/gateway-process.ts'
 import { findKubectl } from '../support/kubectl.ts'
 import { startRedisServer } from '../support/redis-server.ts'
+import { ADMIN, writeTokens } from '../support/test-tokens.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const README = readFileSync(join(ROOT, 'README.md'), 'utf8')
@@ -104,6 +106,34 @@ describe('the README', () => {
     })
   })
 
+  it("shows one of the demo's people what RBAC lets them see, and says where that is nothing", async () => {
+    const command = blocks('sh').find((block) => block.includes('.demo/bob.token'))!
+    const { output } = await run(
+      command.replace('http://127.0.0.1:4000/graphql', demo.url).replace('.demo/', `${directory}/`),
+    )
+    const { data } = JSON.parse(output) as {
+      data: { viewer: object; pods: { nodes: readonly { namespace: string }[]; coverage: readonly object[] } }
+    }
+    expect(data.viewer).toEqual({ name: 'bob', groups: ['shop-team', 'system:authenticated'] })
+    expect(data.pods.nodes).toHaveLength(3)
+    for (const pod of data.pods.nodes) {
+      expect(pod).toMatchObject({ namespace: 'shop', viewerCan: { delete: true, logs: true } })
+    }
+    expect(data.pods.coverage).toMatchObject([
+      { cluster: 'prod-eu', state: 'CURRENT' },
+      { cluster: 'prod-us', state: 'FORBIDDEN' },
+      { cluster: 'staging', state: 'CURRENT' },
+    ])
+  })
+
+  it('shows configurations that can be loaded', () => {
+    for (const [index, block] of blocks('yaml').entries()) {
+      const file = join(directory, `shown-${index}.yaml`)
+      writeFileSync(file, block)
+      expect(() => loadConfig(file, {})).not.toThrow()
+    }
+  })
+
   it('holds the documents of the tour as GraphiQL opens them', () => {
     const files = readdirSync(TOUR)
       .toSorted()
@@ -154,10 +184,15 @@ describe('the README', () => {
 
   it('serves the same clusters as two replicas that share one Redis', async () => {
     const command = blocks('sh').find((block) => block.startsWith('REDIS_URL='))!
-    expect(command).toBe('REDIS_URL=redis://127.0.0.1:6379 npm start\n')
+    expect(command).toBe(
+      'REDIS_URL=redis://127.0.0.1:6379 FLEETGRAPH_AUTHENTICATION_TOKENS_FILE=tokens.yaml npm start\n',
+    )
+    const tokensFile = join(directory, 'replicas-tokens.yaml')
+    writeTokens(tokensFile, [ADMIN])
     const redis = await startRedisServer()
     const env = {
       REDIS_URL: redis.url,
+      FLEETGRAPH_AUTHENTICATION_TOKENS_FILE: tokensFile,
       KUBECONFIG: join(directory, 'kubeconfig'),
       FLEETGRAPH_SERVER_PORT: '0',
     }
@@ -231,16 +266,25 @@ describe('the README', () => {
     },
   )
 
-  it('serves the default kubeconfig without any configuration', async () => {
-    expect(blocks('sh')).toContain('npm start\n')
+  it('makes a token, and with it serves the default kubeconfig without any configuration', async () => {
+    const [make, start] = blocks('sh')
+      .find((block) => block.includes('token create'))!
+      .split('\n')
+    const tokensFile = join(directory, 'tokens-of-mine.yaml')
+    const made = await run(make!.replace('tokens.yaml', tokensFile))
+    expect(made.output).toMatch(/^fg_\w+\n$/)
+    expect(start).toBe('FLEETGRAPH_AUTHENTICATION_TOKENS_FILE=tokens.yaml npm start')
     expect(scripts()['start']).toBe('node src/main.ts serve')
     const started = await startCommand(['serve'], {
+      FLEETGRAPH_AUTHENTICATION_TOKENS_FILE: tokensFile,
       KUBECONFIG: join(directory, 'kubeconfig'),
       FLEETGRAPH_SERVER_PORT: '0',
     })
     await eventually(async () => {
       const { pods } = await started.query<{ pods: { coverage: readonly object[] } }>(
         '{ pods { coverage { cluster state } } }',
+        {},
+        made.output.trim(),
       )
       expect(pods.coverage).toEqual([
         { cluster: 'prod-eu', state: 'CURRENT' },
@@ -259,6 +303,8 @@ describe('the README', () => {
     const good = await run(command.replace('fleetgraph.yaml', config))
     expect(good.output).toMatch(/^prod-eu\s+yes\s+v1\.34\.1\s+everything/m)
     expect(good.output).toMatch(/^staging\s+yes\s+v1\.35\.0\s+everything/m)
+    expect(good.output).toContain('prod-eu: the credentials may do more than the gateway needs: * *.*.')
+    expect(good.output).toContain('kind: ClusterRole')
     expect(good.code).toBe(0)
 
     const lab = { type: 'server', name: 'lab', server: 'http://127.0.0.1:1' }
