@@ -214,6 +214,8 @@ class RunningProvider implements OidcProvider {
   #answer(request: IncomingMessage, response: ServerResponse): void {
     const path = request.url?.split('?', 1)[0] ?? ''
     this.requests.set(path, (this.requests.get(path) ?? 0) + 1)
+    // Or the next request of a test could meet a connection that a rotation has cut.
+    response.setHeader('connection', 'close')
     if (path.startsWith('/interaction/')) {
       this.#interact(request, response).catch((error: unknown) => response.writeHead(500).end(String(error)))
     } else this.#provider!.callback()(request, response)

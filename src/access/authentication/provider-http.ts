@@ -14,6 +14,14 @@ import { environmentProxy } from '../../kubernetes/environment-proxy.ts'
 const TIMEOUT_MS = 5_000
 const MAX_BYTES = 1024 * 1024
 
+const STALE: ReadonlySet<string> = new Set(['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE'])
+
+interface Question {
+  readonly method: 'GET' | 'POST'
+  readonly body?: string
+  readonly headers?: Readonly<Record<string, string>>
+}
+
 export interface ProviderAnswer {
   readonly status: number
   /** Parsed JSON; `undefined` where it is none. */
@@ -63,32 +71,39 @@ export class ProviderHttp {
     await Promise.all(agents.map((agent) => agent.destroy()))
   }
 
-  async #ask(
-    url: string,
-    options: {
-      readonly method: 'GET' | 'POST'
-      readonly body?: string
-      readonly headers?: Readonly<Record<string, string>>
-    },
-  ): Promise<ProviderAnswer> {
+  async #ask(url: string, question: Question): Promise<ProviderAnswer> {
     const { origin, pathname } = new URL(url)
     if (!isTrustworthy(url)) throw new ProviderError(`${origin} is not https://`)
-    let agent: Dispatcher | undefined
+    const signal = AbortSignal.any([this.#closing.signal, AbortSignal.timeout(TIMEOUT_MS)])
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#attempt(url, question, signal)
+      } catch (error) {
+        if (error instanceof ProviderError) throw error
+        const { code, message } = error as NodeJS.ErrnoException
+        // A kept connection whose other end was restarted: what is asked here may be asked twice.
+        if (attempt === 1 && STALE.has(code ?? '') && !signal.aborted) continue
+        // Of undici and Node: they name hosts and reasons, never bodies or headers.
+        throw new ProviderError(`no answer from ${origin}${pathname} (${code ?? message})`)
+      }
+    }
+  }
+
+  async #attempt(url: string, question: Question, signal: AbortSignal): Promise<ProviderAnswer> {
+    const { origin } = new URL(url)
+    const agent = await this.#agent(origin)
     try {
-      agent = await this.#agent(origin)
       const { statusCode, body } = await request(url, {
-        method: options.method,
-        ...(options.body !== undefined && { body: options.body }),
-        headers: { accept: 'application/json', ...options.headers },
+        method: question.method,
+        ...(question.body !== undefined && { body: question.body }),
+        headers: { accept: 'application/json', ...question.headers },
         dispatcher: agent,
-        signal: AbortSignal.any([this.#closing.signal, AbortSignal.timeout(TIMEOUT_MS)]),
+        signal,
       })
       return { status: statusCode, body: parsed(await bounded(body)) }
     } catch (error) {
       this.#forget(origin, agent)
-      const { code, message } = error as NodeJS.ErrnoException
-      // Of undici and Node: they name hosts and reasons, never bodies or headers.
-      throw new ProviderError(`no answer from ${origin}${pathname} (${code ?? message})`)
+      throw error
     }
   }
 
@@ -109,8 +124,8 @@ export class ProviderHttp {
     return agent
   }
 
-  #forget(origin: string, agent: Dispatcher | undefined): void {
-    if (!agent || this.#agents.get(origin) !== agent) return
+  #forget(origin: string, agent: Dispatcher): void {
+    if (this.#agents.get(origin) !== agent) return
     this.#agents.delete(origin)
     // Others may wait for answers of it.
     void agent.close().catch(() => {})

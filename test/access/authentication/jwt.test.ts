@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { readJwt, repeatsName } from '../../../src/access/authentication/jwt.ts'
 
@@ -58,8 +58,7 @@ describe('a name that stands in an object twice', () => {
         fc.jsonValue(),
         fc.array(fc.jsonValue()),
         (name, one, two, more) => {
-          const escaped = [...name]
-            .flatMap((char) => [...Array(char.length).keys()].map((i) => char.charCodeAt(i)))
+          const escaped = Array.from({ length: name.length }, (_, i) => name.charCodeAt(i))
             .map((code) => `\\u${code.toString(16).padStart(4, '0')}`)
             .join('')
           const twice = `{${JSON.stringify(name)}:${JSON.stringify(one)},"${escaped}":${JSON.stringify(two)}}`
