@@ -226,9 +226,10 @@ export abstract class Group<P> implements Work {
     if (!isRenamed) return
     const shared = new Map<Entry<P>, readonly Entry<P>[]>()
     for (const follower of this.followers) {
-      const { at } = follower
-      if (follower.prelude || this.isUpToDate(follower)) continue
-      if (!at) {
+      const { at, recalled } = follower
+      if ((follower.prelude && !recalled) || this.isUpToDate(follower)) continue
+      // What was given back is not known here.
+      if (!at || recalled) {
         this.resync(follower, OTHER_RIGHTS)
         continue
       }

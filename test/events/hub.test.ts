@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from 'vitest'
 import { Hub, type HubOptions } from '../../src/events/hub.ts'
-import type { Eyes, LiveRequest, LiveStart, RowsRequest } from '../../src/events/live.ts'
+import type { Eyes, LiveEvent, LiveRequest, LiveStart, RowsRequest } from '../../src/events/live.ts'
 import { encodePosition, PositionError } from '../../src/events/position.ts'
 import type { Scope } from '../../src/fleet/selection.ts'
 import type { Row } from '../../src/kubernetes/rows.ts'
@@ -58,7 +58,7 @@ function setup(clusters: readonly FakeCluster[], limits: HubOptions['limits'] = 
     return { sink, membership: hub.join({ key, eyes, request, render, start, sink }) }
   }
   /** Follows pods with other rights. */
-  const see = (eyes: Eyes, start = changes, request: LiveRequest = pods, render = renderAll) =>
+  const see = (eyes: Eyes, start: LiveStart = changes, request: LiveRequest = pods, render = renderAll) =>
     join(start, request, 'pods', render, eyes)
   return { fleet, clock, hub, join, see, failures }
 }
@@ -802,6 +802,470 @@ describe('rights that change', () => {
     sink.ready = true
     await settled()
     expect(sink.take()).toEqual(['RESYNC', 'ADDED a', 'ADDED b', 'SYNCED'])
+  })
+})
+
+/** Somebody whose rights the test sets; payloads that are rendered for them say so. */
+class Person {
+  readonly name: string
+  key: string
+  scope: Scope | undefined
+  renders = 0
+
+  constructor(name: string, scope: Scope | undefined = 'all', key = 'same') {
+    this.name = name
+    this.scope = scope
+    this.key = key
+  }
+
+  become(scope: Scope | undefined, key: string): void {
+    this.scope = scope
+    this.key = key
+  }
+
+  readonly eyes: Eyes = (() => {
+    const keyNow = () => this.key
+    return {
+      get key() {
+        return keyNow()
+      },
+      scope: () => this.scope,
+    }
+  })()
+
+  readonly render = (events: readonly LiveEvent[]) => {
+    this.renders += events.length
+    return renderAll(events).map((payload) =>
+      Buffer.from(JSON.stringify({ ...JSON.parse(payload.toString()), message: this.name })),
+    )
+  }
+}
+
+describe('followers with rights of their own', () => {
+  const shop: Scope = { namespaces: new Set(['shop']) }
+  const secret = (resourceVersion: string) =>
+    podRow({ namespace: 'pay', name: 'secret', resourceVersion }, 'east')
+
+  /** `a` and `b` in `shop`, `secret` in `pay`, and two who may see them all. */
+  async function together(request: RowsRequest = pods) {
+    const east = synced()
+    east.apply('Pod', { type: 'Apply', row: secret('11') })
+    const world = setup([east])
+    const ann = new Person('ann')
+    const bob = new Person('bob')
+    const follow = (person: Person, start: LiveStart = changes, of: LiveRequest = request) =>
+      world.see(person.eyes, start, of, person.render)
+    const anns = follow(ann)
+    const bobs = follow(bob)
+    await settled()
+    const changed = async () => {
+      world.hub.rightsChanged()
+      await settled()
+    }
+    return { ...world, east, ann, bob, anns, bobs, follow, changed }
+  }
+
+  const by = (sink: TestSink) =>
+    sink.told.splice(0).map(({ type, name, message }) => `${type} ${name} ${message}`)
+
+  it('share a group while they are the same, and part when those of one change', async () => {
+    const { hub, east, ann, anns, bobs, changed } = await together()
+    expect(hub.counters.groups).toBe(1)
+    ann.become(shop, 'less')
+    await changed()
+    expect(hub.counters).toMatchObject({ groups: 2, followers: 2, resyncs: 0 })
+    expect(anns.sink.told.splice(0)).toMatchObject([
+      { type: 'DELETED', name: 'secret', resourceVersion: '11', reason: 'FORBIDDEN' },
+    ])
+    expect(bobs.sink.take()).toEqual([])
+    east.apply('Pod', { type: 'Apply', row: secret('12') })
+    apply(east, 'a', '13')
+    await settled()
+    expect(by(anns.sink)).toEqual(['MODIFIED a ann'])
+    expect(by(bobs.sink)).toEqual(['MODIFIED secret bob', 'MODIFIED a bob'])
+  })
+
+  it('come together again when they are the same again', async () => {
+    const { hub, east, ann, anns, bobs, changed } = await together()
+    ann.become(shop, 'less')
+    await changed()
+    ann.become('all', 'same')
+    await changed()
+    expect(anns.sink.take()).toEqual(['DELETED secret', 'ADDED secret'])
+    expect(hub.counters).toMatchObject({ groups: 1, followers: 2, resyncs: 0 })
+    const { renders } = hub.counters
+    apply(east, 'a', '12')
+    await settled()
+    expect(hub.counters.renders).toBe(renders + 1)
+    expect([by(anns.sink), by(bobs.sink)]).toEqual([['MODIFIED a bob'], ['MODIFIED a bob']])
+  })
+
+  it('come together though changes wait to be told, and are told each once', async () => {
+    const { hub, clock, east, ann, anns, bobs, changed } = await together({ ...pods, throttleMs: 1_000 })
+    apply(east, 'a', '12')
+    await settled()
+    ann.become(shop, 'less')
+    await changed()
+    apply(east, 'b', '13')
+    await clock.advance(1_000)
+    ann.become('all', 'same')
+    await changed()
+    apply(east, 'c', '14')
+    await settled()
+    apply(east, 'c', '15')
+    await clock.advance(1_000)
+    await clock.advance(1_000)
+    expect(anns.sink.take()).toEqual([
+      'MODIFIED a',
+      'DELETED secret',
+      'MODIFIED b',
+      'ADDED secret',
+      'ADDED c',
+    ])
+    expect(bobs.sink.take()).toEqual(['MODIFIED a', 'MODIFIED b', 'ADDED c'])
+    expect(hub.counters).toMatchObject({ groups: 1, resyncs: 0 })
+    apply(east, 'a', '16')
+    await clock.advance(1_000)
+    expect([anns.sink.take(), bobs.sink.take()]).toEqual([['MODIFIED a'], ['MODIFIED a']])
+  })
+
+  it('stay together where those of all change alike', async () => {
+    const { hub, ann, bob, anns, bobs, changed } = await together()
+    ann.become(shop, 'less')
+    bob.become(shop, 'less')
+    await changed()
+    expect(hub.counters).toMatchObject({ groups: 1, renders: 1 })
+    expect([anns.sink.take(), bobs.sink.take()]).toEqual([['DELETED secret'], ['DELETED secret']])
+    expect(bobs.sink.writes.at(-1)).toBe(anns.sink.writes.at(-1))
+  })
+
+  it('have nothing rendered by somebody who has left', async () => {
+    const { east, ann, anns, bobs } = await together()
+    anns.membership.leave()
+    apply(east, 'a', '12')
+    await settled()
+    expect(by(bobs.sink)).toEqual(['MODIFIED a bob'])
+    expect(ann.renders).toBe(0)
+  })
+
+  it('have nothing rendered by somebody with other rights, before anybody says that they changed', async () => {
+    const { hub, east, ann, anns, bobs } = await together()
+    ann.become('all', 'more')
+    apply(east, 'a', '12')
+    await settled()
+    expect([by(anns.sink), by(bobs.sink)]).toEqual([['MODIFIED a ann'], ['MODIFIED a bob']])
+    expect(hub.counters.groups).toBe(2)
+  })
+
+  it('are told nothing that was rendered with other rights, however slowly they read', async () => {
+    const { hub, east, ann, bob, anns, bobs, changed } = await together()
+    for (const { sink } of [anns, bobs]) sink.ready = false
+    apply(east, 'a', '12')
+    await settled()
+    expect(ann.renders + bob.renders).toBe(1)
+    ann.become('all', 'other')
+    await changed()
+    for (const { sink } of [anns, bobs]) sink.ready = true
+    await settled()
+    expect([by(anns.sink), by(bobs.sink)]).toEqual([['MODIFIED a ann'], ['MODIFIED a ann']])
+    expect([ann.renders, bob.renders]).toEqual([2, 0])
+    bob.become('all', 'other')
+    await changed()
+    expect(hub.counters).toMatchObject({ groups: 1, resyncs: 0 })
+  })
+
+  it('are told of what is hidden as it was told last', async () => {
+    const { clock, east, ann, anns, changed } = await together({ ...pods, throttleMs: 1_000 })
+    apply(east, 'a', '12')
+    await settled()
+    anns.sink.take()
+    east.apply('Pod', { type: 'Apply', row: secret('13') })
+    east.apply('Pod', { type: 'Apply', row: podRow({ namespace: 'pay', name: 'new' }, 'east') })
+    ann.become(shop, 'less')
+    await changed()
+    await clock.advance(1_000)
+    expect(anns.sink.told).toMatchObject([
+      { type: 'DELETED', name: 'secret', resourceVersion: '11', previous: '11', reason: 'FORBIDDEN' },
+    ])
+  })
+
+  it('that are gone in a whole table are told so, and stay; and are told what is granted again', async () => {
+    const { ann, anns, east, changed } = await together()
+    ann.become(undefined, 'none')
+    await changed()
+    expect(anns.sink.take()).toEqual(['DELETED secret', 'DELETED a', 'DELETED b'])
+    apply(east, 'a', '12')
+    await settled()
+    expect(anns.sink.take()).toEqual([])
+    ann.become({ namespaces: new Set(), names: new Set(['a', 'secret']) }, 'some')
+    await changed()
+    expect(anns.sink.take()).toEqual(['ADDED secret', 'ADDED a'])
+  })
+
+  it('that cannot be known end whoever has them, and nobody else', async () => {
+    const { east, ann, anns, bobs, hub, failures, changed, follow } = await together()
+    const carl = new Person('carl')
+    const carls = follow(carl)
+    const bug = (): never => {
+      throw new Error('A bug.')
+    }
+    Object.defineProperty(ann.eyes, 'scope', { value: bug })
+    Object.defineProperty(carl.eyes, 'key', { get: bug })
+    await changed()
+    for (const { sink } of [anns, carls]) {
+      expect(sink.ended).toMatch(/^This cannot be followed any more/)
+      expect(sink.ended).not.toContain('A bug.')
+    }
+    expect(failures).toEqual([new Error('A bug.'), new Error('A bug.')])
+    apply(east, 'a', '12')
+    await settled()
+    expect(bobs.sink.take()).toEqual(['MODIFIED a'])
+    expect(hub.counters).toMatchObject({ groups: 1, followers: 1 })
+    expect(() => follow(carl)).toThrow('A bug.')
+    expect(() => follow(new Person('dora', 'all', 'other'), changes)).not.toThrow()
+    const eyes = { key: 'mine', scope: bug }
+    expect(() =>
+      hub.join({ key: 'pods', eyes, request: pods, render: renderAll, start: changes, sink: new TestSink() }),
+    ).toThrow('A bug.')
+    expect(hub.counters.groups).toBe(2)
+  })
+
+  it('are asked before a cluster that joins is shown', async () => {
+    const { fleet, ann, bob, anns, bobs } = await together()
+    for (const person of [ann, bob]) {
+      Object.defineProperty(person.eyes, 'scope', {
+        value: ({ name }: { name: string }) => (name === 'east' || person === bob ? 'all' : undefined),
+      })
+    }
+    ann.key = 'other'
+    fleet.add(synced('west', ['w']))
+    await settled()
+    expect([anns.sink.take(), bobs.sink.take()]).toEqual([[], ['ADDED w']])
+  })
+
+  it('change while a table is read for all, and nothing is told twice or left out', async () => {
+    const { fleet, ann, anns, bobs, changed } = await together()
+    for (const { sink } of [anns, bobs]) sink.ready = false
+    fleet.add(synced('west', ['w', 'x']))
+    await settled()
+    ann.become(shop, 'less')
+    await changed()
+    for (const { sink } of [anns, bobs]) sink.ready = true
+    await settled()
+    expect(anns.sink.take()).toEqual(['RESYNC', 'ADDED a', 'ADDED b', 'ADDED w', 'ADDED x', 'SYNCED'])
+    expect(bobs.sink.take()).toEqual(['ADDED w', 'ADDED x'])
+  })
+
+  it('change again and again, for thousands, and each has what is theirs in the end', async () => {
+    const { hub, ann, anns, bobs, follow, east } = await together()
+    const people = Array.from({ length: 2_000 }, (_, i) => new Person(`p${i}`, 'all', `key ${i % 40}`))
+    const all = people.map((person) => follow(person))
+    await settled()
+    for (let storm = 0; storm < 500; storm++) {
+      people[storm % 2_000]!.become(
+        storm % 3 === 0 ? shop : 'all',
+        `key ${storm % 3 === 0 ? 'shop' : storm % 40}`,
+      )
+      hub.rightsChanged()
+      if (storm % 10 === 0) await turned()
+    }
+    ann.become(shop, 'key shop')
+    hub.rightsChanged()
+    await eventually(() => expect(anns.sink.take()).toEqual(['DELETED secret']))
+    await settled()
+    people.forEach(({ scope }, i) => {
+      expect(all[i]!.sink.take()).toEqual(scope === 'all' ? [] : ['DELETED secret'])
+    })
+    expect(hub.counters).toMatchObject({ groups: 42, followers: 2_002, resyncs: 0 })
+    east.apply('Pod', { type: 'Apply', row: secret('12') })
+    await eventually(() => expect(bobs.sink.take()).toEqual(['MODIFIED secret']))
+    await settled()
+    expect(all.map(({ sink }) => sink.take().length)).toEqual(
+      people.map(({ scope }) => (scope === 'all' ? 1 : 0)),
+    )
+  })
+
+  it('of something recomputed have it made anew with those, and nobody else’s', async () => {
+    const request = { type: 'recomputed', kinds: ['Pod'], clusters: () => true, intervalMs: 60_000 } as const
+    const { hub, clock, see } = setup([synced()])
+    const made = (person: Person) => (events: readonly unknown[]) =>
+      events.map(() => Buffer.from(person.scope === 'all' ? '"all"' : '"some"'))
+    const ann = new Person('ann')
+    const bob = new Person('bob')
+    const follow = (person: Person) => see(person.eyes, changes, request, made(person)).sink
+    const sinks = [follow(ann), follow(bob)]
+    const texts = () =>
+      sinks.map((sink) =>
+        sink.writes
+          .splice(0)
+          .flatMap((payloads) => payloads.map((payload) => JSON.parse(payload.toString()))),
+      )
+    await settled()
+    expect(texts()).toEqual([['all'], ['all']])
+    ann.become(shop, 'less')
+    hub.rightsChanged()
+    await settled()
+    expect(texts()).toEqual([['some'], []])
+    sinks.push(follow(new Person('carl', shop, 'less')))
+    await settled()
+    expect(texts()).toEqual([[], [], ['some']])
+    sinks[1]!.ready = false
+    bob.become(shop, 'less')
+    hub.rightsChanged()
+    await settled()
+    sinks[1]!.ready = true
+    await settled()
+    expect(texts()).toEqual([[], ['some'], []])
+    expect(hub.counters.groups).toBe(1)
+    await clock.advance(60_000)
+    expect(texts()).toEqual([[], [], []])
+    hub.close()
+  })
+
+  it('of clusters are moved without a word', async () => {
+    const clusters = { type: 'clusters', clusters: () => true } as const
+    const { hub, fleet, ann, changed, follow } = await together()
+    const sinks = [follow(ann, snapshot, clusters).sink, follow(new Person('carl'), snapshot, clusters).sink]
+    await settled()
+    for (const sink of sinks) sink.take()
+    ann.become(shop, 'less')
+    await changed()
+    expect(hub.counters.groups).toBe(4)
+    fleet.add(new FakeCluster('west'))
+    await settled()
+    for (const sink of sinks) expect(sink.told.splice(0)).toMatchObject([{ type: 'ADDED', cluster: 'west' }])
+    ann.become('all', 'same')
+    await changed()
+    expect(hub.counters.groups).toBe(2)
+    for (const sink of sinks) expect(sink.take()).toEqual([])
+  })
+
+  it('of an iterator take back what nobody has read yet', async () => {
+    const { hub, east, ann } = await together()
+    const events = hub.iterate(pods, ann.eyes, changes)
+    await settled()
+    for (const version of ['12', '13', '14']) east.apply('Pod', { type: 'Apply', row: secret(version) })
+    await settled()
+    expect(await events.next()).toMatchObject({ value: { object: { resourceVersion: '12' } } })
+    hub.rightsChanged()
+    expect(await events.next()).toMatchObject({ value: { object: { resourceVersion: '13' } } })
+    ann.become(shop, 'less')
+    hub.rightsChanged()
+    const types: string[] = []
+    for await (const { type, object } of events) {
+      types.push(`${type} ${object?.name}`)
+      if (type === 'SYNCED') break
+    }
+    expect(types).toEqual(['RESYNC undefined', 'ADDED a', 'ADDED b', 'SYNCED undefined'])
+  })
+})
+
+describe('a cursor and rights', () => {
+  const shop = () => ({ namespaces: new Set(['shop', 'other']), objects: new Set(['pay/a', 'pay/b']) })
+  const reordered = () => ({ namespaces: new Set(['other', 'shop']), objects: new Set(['pay/b', 'pay/a']) })
+  const why = 'What may be seen is another since the cursor was made.'
+
+  async function cursorOf(scope: Scope) {
+    const east = synced()
+    const world = setup([east])
+    const { sink, membership } = world.see(new Person('ann', scope).eyes, snapshot)
+    await settled()
+    membership.leave()
+    const after = sink.told.at(-1)!.cursor!
+    const resume = async (scope: Scope | undefined, cursor = after, { see } = world) => {
+      const ann = new Person('ann')
+      ann.become(scope, 'resumed')
+      const { sink, membership } = see(ann.eyes, { snapshot: false, after: cursor })
+      await settled()
+      membership.leave()
+      return sink
+    }
+    return { ...world, east, after, resume }
+  }
+
+  it('goes on with rights of the same content, on every replica', async () => {
+    const { east, after, resume } = await cursorOf(shop())
+    apply(east, 'c', '11')
+    expect((await resume(reordered())).take()).toEqual(['ADDED c', 'SYNCED'])
+    const other = synced()
+    const there = setup([other])
+    apply(other, 'c', '11')
+    expect((await resume(reordered(), after, there)).take()).toEqual(['ADDED c', 'SYNCED'])
+  })
+
+  it('reads anew with other rights, and says why', async () => {
+    const { resume } = await cursorOf(shop())
+    for (const scope of ['all', { namespaces: new Set(['shop']) }] as const) {
+      const sink = await resume(scope)
+      expect(sink.told[0]).toMatchObject({ type: 'RESYNC', message: why })
+      expect(sink.take()).toEqual(['RESYNC', 'ADDED a', 'ADDED b', 'SYNCED'])
+    }
+    expect((await resume(undefined)).take()).toEqual(['RESYNC', 'SYNCED'])
+  })
+
+  it('of a list knows with which rights that was read', async () => {
+    const { hub, fleet, east, resume } = await cursorOf('all')
+    const scope = shop()
+    const after = hub.position(
+      ['Pod'],
+      fleet.clusters,
+      eyesOf(() => scope),
+    )!
+    apply(east, 'c', '11')
+    expect((await resume(reordered(), after)).take()).toEqual(['ADDED c', 'SYNCED'])
+    expect((await resume('all', after)).take()[0]).toBe('RESYNC')
+    expect(
+      hub.position(
+        ['Pod'],
+        fleet.clusters,
+        eyesOf(() => undefined),
+      ),
+    ).toBeNull()
+  })
+
+  it('goes on though a cluster joined, whatever may be seen there', async () => {
+    const { fleet, resume } = await cursorOf(shop())
+    fleet.add(synced('west', ['w']))
+    expect((await resume(reordered())).take()).toEqual(['ADDED w', 'SYNCED'])
+  })
+
+  it('is of no use where it was made before cursors knew of rights', async () => {
+    const { resume } = await cursorOf('all')
+    // Pods of the cluster "east" at version 10.
+    const sink = await resume('all', 'AQEDUG9ka9smKwIBCw')
+    expect(sink.told[0]).toMatchObject({ type: 'RESYNC', message: why })
+  })
+
+  it('goes on across rights that changed while it was followed, from whatever was told last', async () => {
+    const { east, see, hub, resume } = await cursorOf('all')
+    const ann = new Person('ann')
+    const { sink, membership } = see(ann.eyes, snapshot)
+    await settled()
+    const scope = { namespaces: new Set<string>(), names: new Set(['b']) }
+    ann.become(scope, 'less')
+    hub.rightsChanged()
+    await settled()
+    membership.leave()
+    expect(sink.told.at(-1)).toMatchObject({ type: 'DELETED', name: 'a', reason: 'FORBIDDEN' })
+    apply(east, 'b', '11')
+    const { cursor } = sink.told.at(-1)!
+    expect((await resume(scope, cursor!)).take()).toEqual(['MODIFIED b', 'SYNCED'])
+    expect((await resume('all', cursor!)).take()[0]).toBe('RESYNC')
+  })
+
+  it('from the midst of what other rights hide is gone on from by nobody', async () => {
+    const { see, hub, resume } = await cursorOf('all')
+    const ann = new Person('ann')
+    const { sink } = see(ann.eyes, snapshot)
+    await settled()
+    sink.take()
+    ann.become(undefined, 'none')
+    hub.rightsChanged()
+    await settled()
+    const [first, second] = sink.told
+    expect(first).toMatchObject({ name: 'a', reason: 'FORBIDDEN' })
+    expect((await resume('all', first!.cursor!)).take()[0]).toBe('RESYNC')
+    expect((await resume(undefined, second!.cursor!)).take()).toEqual(['SYNCED'])
   })
 })
 
