@@ -54,6 +54,17 @@ const container = (random: Random): object => ({
   image: image(random),
   resources: { requests: { cpu: '10m', memory: '16Mi' } },
 })
+const RBAC = '/apis/rbac.authorization.k8s.io/v1'
+const rule = (random: Random): object => ({
+  apiGroups: [''],
+  resources: [random() < 0.5 ? 'pods' : 'configmaps'],
+  verbs: random() < 0.5 ? ['get'] : ['get', 'list', 'watch'],
+})
+const subject = (random: Random): object => ({
+  apiGroup: 'rbac.authorization.k8s.io',
+  kind: random() < 0.5 ? 'User' : 'Group',
+  name: `nobody-${Math.floor(random() * 20)}`,
+})
 const workload = (kind: string, resource: string, spec: (name: string) => object): Recipe => ({
   path: (namespace) => `/apis/apps/v1/namespaces/${namespace}/${resource}`,
   make: (name, random) => ({
@@ -171,6 +182,30 @@ const RECIPES: Readonly<Record<string, Recipe>> = {
       spec: { hard: { 'count/secrets': String(100 + Math.floor(random() * 100)) } },
     }),
     change: (random) => ({ spec: { hard: { 'count/secrets': String(100 + Math.floor(random() * 100)) } } }),
+    scalable: false,
+  },
+  role: {
+    path: (namespace) => `${RBAC}/namespaces/${namespace}/roles`,
+    make: (name, random) => ({
+      apiVersion: 'rbac.authorization.k8s.io/v1',
+      kind: 'Role',
+      metadata: { name, labels: labels(random) },
+      rules: [rule(random)],
+    }),
+    change: (random) => ({ rules: [rule(random), rule(random)] }),
+    scalable: false,
+  },
+  // Of people whom nobody is.
+  rolebinding: {
+    path: (namespace) => `${RBAC}/namespaces/${namespace}/rolebindings`,
+    make: (name, random) => ({
+      apiVersion: 'rbac.authorization.k8s.io/v1',
+      kind: 'RoleBinding',
+      metadata: { name, labels: labels(random) },
+      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'view' },
+      subjects: [subject(random)],
+    }),
+    change: (random) => ({ subjects: [subject(random), subject(random)] }),
     scalable: false,
   },
 }
@@ -300,10 +335,10 @@ const SNAPSHOT_RESOURCES: Readonly<Record<string, string>> = {
   'ingresses.networking.k8s.io': '/apis/networking.k8s.io/v1/ingresses',
   'storageclasses.storage.k8s.io': '/apis/storage.k8s.io/v1/storageclasses',
   'horizontalpodautoscalers.autoscaling': '/apis/autoscaling/v2/horizontalpodautoscalers',
-  'roles.rbac.authorization.k8s.io': '/apis/rbac.authorization.k8s.io/v1/roles',
-  'rolebindings.rbac.authorization.k8s.io': '/apis/rbac.authorization.k8s.io/v1/rolebindings',
-  'clusterroles.rbac.authorization.k8s.io': '/apis/rbac.authorization.k8s.io/v1/clusterroles',
-  'clusterrolebindings.rbac.authorization.k8s.io': '/apis/rbac.authorization.k8s.io/v1/clusterrolebindings',
+  'roles.rbac.authorization.k8s.io': `${RBAC}/roles`,
+  'rolebindings.rbac.authorization.k8s.io': `${RBAC}/rolebindings`,
+  'clusterroles.rbac.authorization.k8s.io': `${RBAC}/clusterroles`,
+  'clusterrolebindings.rbac.authorization.k8s.io': `${RBAC}/clusterrolebindings`,
 }
 
 /**
