@@ -31,7 +31,7 @@ type Match = keyof typeof MATCHES
 
 const RANKS = Object.keys(MATCHES) as readonly Match[]
 
-/** Among equal matches, what people look for comes first; Events and EndpointSlices only when asked for. */
+/** Among equal matches, what people look for comes first; Events, EndpointSlices, roles and bindings only when asked for. */
 const SEARCH_ORDER = [
   'Namespace',
   'Node',
@@ -258,7 +258,7 @@ builder.queryField('search', (t) =>
       text: t.arg.string({ required: true, description: 'What to look for: at least one character.' }),
       kinds: t.arg({
         type: [KindEnum],
-        description: 'Only these kinds; absent: all but Event and EndpointSlice.',
+        description: 'Only these kinds; absent: all but Event, EndpointSlice, roles and their bindings.',
       }),
       filter: t.arg({ type: FleetFilter, description: 'Which part of the fleet; absent: all.' }),
       first: t.arg.int({
