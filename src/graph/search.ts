@@ -31,7 +31,10 @@ type Match = keyof typeof MATCHES
 
 const RANKS = Object.keys(MATCHES) as readonly Match[]
 
-/** Among equal matches, what people look for comes first; Events, EndpointSlices, roles and bindings only when asked for. */
+/**
+ * Among equal matches, what people look for comes first; Events, EndpointSlices, roles and bindings only when
+ * asked for.
+ */
 const SEARCH_ORDER = [
   'Namespace',
   'Node',
