@@ -2,6 +2,7 @@
  * The GraphQL context, one per request. It holds the viewer's door to the fleet and nothing that goes
  * around it: no raw fleet, no client of a cluster.
  */
+import type { AuditReader } from '../access/audit/audit.ts'
 import type { AuthorizedFleet } from '../access/authorized-fleet.ts'
 import type { Viewer } from '../access/viewer.ts'
 import { systemClock, type Clock } from '../fleet/clock.ts'
@@ -12,6 +13,8 @@ export interface GraphContext {
   readonly fleet: AuthorizedFleet
   /** Batched round trips to clusters, kept for this request only. */
   readonly loaders: Loaders
+  /** What was done and refused, as far as the viewer may read it; absent: nothing is kept. */
+  readonly audit?: AuditReader
   /** Of subscriptions that wait for a time. */
   readonly clock: Clock
   /** Ends the live reads of the request, and its subscription. */
@@ -23,7 +26,8 @@ export function createContext(
   fleet: AuthorizedFleet,
   signal?: AbortSignal,
   clock: Clock = systemClock,
+  audit?: AuditReader,
 ): GraphContext {
   const loaders = createLoaders(fleet, signal)
-  return { viewer: fleet.viewer, fleet, loaders, clock, ...(signal && { signal }) }
+  return { viewer: fleet.viewer, fleet, loaders, clock, ...(audit && { audit }), ...(signal && { signal }) }
 }

@@ -14,6 +14,11 @@ export function badUserInput(message: string, argument: string, cause?: unknown)
   })
 }
 
+/** The viewer may not do this at all: not a matter of one cluster. The message says who could change that, and how. */
+export function forbidden(message: string): GraphQLError {
+  return new GraphQLError(message, { extensions: { code: 'FORBIDDEN' } })
+}
+
 export const LIVE_ERROR_CODES = {
   FORBIDDEN: 'You may not read this object, or objects of this kind, in this cluster.',
   UNREACHABLE: 'The cluster did not answer, or not in time.',

@@ -38,6 +38,7 @@ import './kinds/event.ts'
 import './object-changes.ts'
 import './kinds/pod-log.ts'
 import './kinds/rollout.ts'
+import './kinds/audit-event.ts'
 
 builder.queryType({
   description:
