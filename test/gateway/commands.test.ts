@@ -93,7 +93,7 @@ describe('fleetgraph', () => {
   })
 
   it('makes tokens, prints each once, and adds its hash to the file, which keeps what it says', async () => {
-    const file = join(scratch, 'tokens.yaml')
+    const file = join(scratch, 'my-tokens.yaml')
     const first = await fleetgraph([
       'token',
       'create',
@@ -149,7 +149,7 @@ describe('fleetgraph', () => {
   it.each([
     [['token'], 'Expected "create"'],
     [['token', 'create'], '--name NAME is needed'],
-    [['token', 'create', '--name', 'x', '--days', '-1'], '--days takes a number above 0'],
+    [['token', 'create', '--name', 'x', '--days', '0'], '--days takes a number above 0'],
   ])('refuses %j, and says what was expected', async (args, message) => {
     const { code, errors } = await fleetgraph(args)
     expect(code).toBe(2)

@@ -196,7 +196,10 @@ describe('the README', () => {
       KUBECONFIG: join(directory, 'kubeconfig'),
       FLEETGRAPH_SERVER_PORT: '0',
     }
-    const replicas = await Promise.all([startCommand(['serve'], env), startCommand(['serve'], env)])
+    const replicas = await Promise.all([
+      startCommand(['serve'], env, ADMIN),
+      startCommand(['serve'], env, ADMIN),
+    ])
     for (const replica of replicas) {
       await eventually(async () => {
         const { pods } = await replica.query<{ pods: object }>('{ pods { totalCount coverage { state } } }')

@@ -31,7 +31,7 @@ export interface GatewayProcess {
   readonly log: readonly Readonly<Record<string, unknown>>[]
   /** What it printed to standard output. */
   readonly output: () => string
-  /** One GraphQL request, as the administrator unless it is another's token; throws when the answer has errors. */
+  /** One GraphQL request, with this token or else its own; throws when the answer has errors. */
   query<T>(document: string, variables?: Readonly<Record<string, unknown>>, token?: string): Promise<T>
   /** The same, with the errors. */
   ask<T>(
@@ -64,16 +64,24 @@ export async function startGatewayProcess(
       authentication: authentication ?? { tokensFile },
     }),
   )
-  return startCommand(['serve', '--config', file], {}, () =>
-    rmSync(directory, { recursive: true, force: true }),
+  return startCommand(
+    ['serve', '--config', file],
+    {},
+    {
+      token: ADMIN.token,
+      onExit: () => rmSync(directory, { recursive: true, force: true }),
+    },
   )
 }
 
-/** A command of `src/main.ts` that serves. `onExit` runs once, when the process is gone. */
+/**
+ * A command of `src/main.ts` that serves. `token`: whose requests are sent that name no other; without it they
+ * show none. `onExit` runs once, when the process is gone.
+ */
 export async function startCommand(
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
-  onExit: () => void = () => {},
+  { token: own, onExit }: { readonly token?: string; readonly onExit?: () => void } = {},
 ): Promise<GatewayProcess> {
   const child = spawn(process.execPath, [join(ROOT, 'src/main.ts'), ...args], {
     cwd: ROOT,
@@ -84,7 +92,7 @@ export async function startCommand(
   process.once('exit', killed)
   const exited = once(child, 'exit').then(() => {
     process.off('exit', killed)
-    onExit()
+    onExit?.()
     return child.exitCode
   })
   let output = ''
@@ -94,11 +102,14 @@ export async function startCommand(
   const ask = async <T>(
     query: string,
     variables: Readonly<Record<string, unknown>> = {},
-    token = ADMIN.token,
+    token = own,
   ): Promise<GraphQLAnswer<T>> => {
     const response = await fetch(url, {
       method: 'POST',
-      headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
+      headers: {
+        'content-type': 'application/json',
+        ...(token !== undefined && { authorization: `Bearer ${token}` }),
+      },
       body: JSON.stringify({ query, variables }),
     })
     return (await response.json()) as GraphQLAnswer<T>
