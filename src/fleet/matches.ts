@@ -8,7 +8,7 @@ import type { LabelSelector, LabelSet, Row } from '../kubernetes/rows.ts'
 import { acceptedValues, standsUnder } from './indexes.ts'
 import { allows, type Extent, extentOf, SEEK_COST } from './scope.ts'
 import type { IndexCondition, ScopedTable, Selection } from './selection.ts'
-import { ArrayRows, compareRows, MergedRows, mergeSorted, NO_ROWS } from './sorted-rows.ts'
+import { ArrayRows, ChunkedRows, compareRows, MergedRows, mergeSorted, NO_ROWS } from './sorted-rows.ts'
 import type { SortedRows, TableReader } from './table.ts'
 
 /** A key to start at, itself included. */
@@ -112,7 +112,19 @@ export class Matches<R extends Row> {
   }
 
   #inRanges(key: Key | undefined, descending: boolean): Iterable<R> {
-    if (this.#namespaces) return this.#seek(this.#namespaces, key, descending)
+    if (this.#namespaces) {
+      if (descending || this.#prefix !== '' || !(this.#base instanceof ChunkedRows)) {
+        return this.#seek(this.#namespaces, key, descending)
+      }
+      if (!key) return this.#base.within(this.#namespaces)
+      const first = this.#namespaces.findIndex((namespace) => namespace >= key.namespace)
+      if (first === -1) return NO_ROWS.all()
+      return this.#base.within(
+        this.#namespaces,
+        first,
+        this.#namespaces[first] === key.namespace ? key.name : '',
+      )
+    }
     if (this.#prefix !== '') return this.#skip(key, descending)
     return key ? this.#base.from(key.namespace, key.name, descending) : this.#base.all(descending)
   }
@@ -188,12 +200,13 @@ function narrowest<R extends Row>(
   const { ownerUid, index, labels, names } = selection
   let part: Part = 'all'
   let base = table.rows() as SortedRows as SortedRows<R>
-  let size = namespaces ? rowsIn(table, namespaces) : base.size
+  let least: number | undefined
+  const size = () => (least ??= namespaces ? rowsIn(table, namespaces) : base.size)
   const offer = (candidate: SortedRows, answers: Part) => {
-    if (candidate.size > size) return
+    if (candidate.size > size()) return
     base = candidate as SortedRows<R>
     part = answers
-    size = candidate.size
+    least = candidate.size
   }
   if (ownerUid !== undefined) offer(table.byOwner(ownerUid), 'owner')
   if (index) offer(indexed(table, index), 'index')
@@ -202,7 +215,7 @@ function narrowest<R extends Row>(
   }
   if (names) {
     const places = namespaces ?? Array.from(table.summary.namespaces.keys())
-    if (places.length * names.length <= size) offer(named(table, places, new Set(names)), 'names')
+    if (places.length * names.length <= size()) offer(named(table, places, new Set(names)), 'names')
   }
   return { base, part }
 }

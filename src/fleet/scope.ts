@@ -38,51 +38,85 @@ export interface Extent<R extends Row = Row> {
   readonly singles: readonly R[]
   /** Rows, the single ones included. */
   readonly size: number
-  /** Counted over exactly these rows. Made when it is first asked for. */
+  /** Counted over exactly these rows; not to be kept beyond a change. */
   readonly summary: NamespaceSummary
 }
 
+/** Each part is found out when it is asked for, and again once it may have become another. */
 class TableExtent implements Extent {
-  readonly revision: number
-  readonly namespaces: readonly string[]
-  readonly singles: readonly Row[]
-  readonly size: number
-  readonly counters: TableSummary
+  readonly #table: TableReader
+  readonly #scope: LimitedScope
+  #namespaces: readonly string[] = []
+  #namespacesOf: TableSummary | undefined
+  #namespacesRevision = -1
+  #singles: readonly Row[] = []
+  #size: number | undefined
   #summary: NamespaceSummary | undefined
+  #countedOf: TableSummary | undefined
+  #revision = -1
 
   constructor(table: TableReader, scope: LimitedScope) {
-    this.revision = table.revision
-    this.counters = table.summary
-    this.namespaces = present(this.counters, scope)
-    this.singles = singlesOf(table, scope)
-    const { namespaces } = this.counters
-    this.size = this.namespaces.reduce(
+    this.#table = table
+    this.#scope = scope
+  }
+
+  get namespaces(): readonly string[] {
+    const { summary } = this.#table
+    if (this.#namespacesOf !== summary || this.#namespacesRevision !== summary.namespacesRevision) {
+      this.#namespaces = present(summary, this.#scope)
+      this.#namespacesOf = summary
+      this.#namespacesRevision = summary.namespacesRevision
+    }
+    return this.#namespaces
+  }
+
+  get singles(): readonly Row[] {
+    this.#refresh()
+    return this.#singles
+  }
+
+  get size(): number {
+    this.#refresh()
+    const { namespaces } = this.#table.summary
+    this.#size ??= this.namespaces.reduce(
       (size, name) => size + (namespaces.get(name)?.count ?? 0),
-      this.singles.length,
+      this.#singles.length,
     )
+    return this.#size
   }
 
   get summary(): NamespaceSummary {
-    return (this.#summary ??= sumOf([
-      ...this.namespaces.flatMap((name) => this.counters.namespaces.get(name) ?? []),
-      ...(this.singles.length > 0 ? [summaryOf(this.singles)] : []),
-    ]))
+    this.#refresh()
+    const { namespaces } = this.#table.summary
+    this.#summary ??= sumOf([
+      ...this.namespaces.flatMap((name) => namespaces.get(name) ?? []),
+      ...(this.#singles.length > 0 ? [summaryOf(this.#singles)] : []),
+    ])
+    return this.#summary
+  }
+
+  /** While a relist is told, its content is there before the revision says so. */
+  #refresh(): void {
+    const { revision, summary } = this.#table
+    if (this.#revision === revision && this.#countedOf === summary) return
+    this.#revision = revision
+    this.#countedOf = summary
+    this.#singles = singlesOf(this.#table, this.#scope)
+    this.#size = undefined
+    this.#summary = undefined
   }
 }
 
 /** A scope is the same object for as long as it says the same. */
 const EXTENTS = new WeakMap<LimitedScope, WeakMap<TableReader, TableExtent>>()
 
-/** Only valid until the table changes. */
+/** What it says is what the table has at that moment. */
 export function extentOf<R extends Row>(table: TableReader<R['kind']>, scope: LimitedScope): Extent<R> {
   const reader = table as unknown as TableReader
   let tables = EXTENTS.get(scope)
   if (!tables) EXTENTS.set(scope, (tables = new WeakMap()))
   let extent = tables.get(reader)
-  // While a relist is told, its content is there before the revision says so.
-  if (extent?.revision !== table.revision || extent.counters !== table.summary) {
-    tables.set(reader, (extent = new TableExtent(reader, scope)))
-  }
+  if (!extent) tables.set(reader, (extent = new TableExtent(reader, scope)))
   return extent as Extent as Extent<R>
 }
 
@@ -97,6 +131,7 @@ function present({ namespaces }: TableSummary, scope: LimitedScope): readonly st
 
 function singlesOf(table: TableReader, scope: LimitedScope): readonly Row[] {
   const { namespaces, objects = NONE, names = NONE } = scope
+  if (objects.size === 0 && names.size === 0) return NO_SINGLES
   const rows: Row[] = []
   for (const object of objects) {
     const slash = object.indexOf('/')
@@ -111,6 +146,7 @@ function singlesOf(table: TableReader, scope: LimitedScope): readonly Row[] {
 }
 
 const NONE: ReadonlySet<string> = new Set()
+const NO_SINGLES: readonly never[] = Object.freeze([])
 
 /** The rows of these names, in all other namespaces. */
 function namedOutside(

@@ -134,6 +134,8 @@ function merged<R extends Row>(
   place: NaturalPlace | undefined,
   descending: boolean,
 ): Iterable<R> {
+  // Handed on as it is: a layer around each row costs as much as the row.
+  if (matches.length === 1) return matches[0]!.from(place, descending)
   const ascending = (a: R, b: R) => compareRows(a, b) || compareText(a.kind, b.kind)
   return mergeSorted(
     matches.map((matches) => matches.from(place, descending)),

@@ -167,10 +167,35 @@ export class ChunkedRows<R extends Row> implements SortedRows<R> {
     }
   }
 
-  /** The first chunk whose last row is not before the key; the number of chunks if there is none. */
-  #chunkOf(namespace: string, name: string): number {
+  /**
+   * The rows of some namespaces, which are in order: from this one on, and in it from this name. What lies
+   * between them is passed over.
+   */
+  *within(namespaces: readonly string[], first = 0, name = ''): Iterable<R> {
     const chunks = this.#chunks
-    let low = 0
+    let at = 0
+    for (let n = first; n < namespaces.length; n++) {
+      const namespace = namespaces[n]!
+      const start = n === first ? name : ''
+      at = this.#chunkOf(namespace, start, at)
+      let chunk = chunks[at]
+      if (!chunk) return
+      let i = lowerBound(chunk, namespace, start)
+      for (;;) {
+        const row = chunk[i]!
+        if (row.namespace !== namespace) break
+        yield row
+        if (++i < chunk.length) continue
+        chunk = chunks[++at]
+        if (!chunk) return
+        i = 0
+      }
+    }
+  }
+
+  /** The first chunk whose last row is not before the key; the number of chunks if there is none. None before `low` is. */
+  #chunkOf(namespace: string, name: string, low = 0): number {
+    const chunks = this.#chunks
     let high = chunks.length
     while (low < high) {
       const middle = (low + high) >>> 1

@@ -33,6 +33,8 @@ export interface NamespaceSummary {
 export interface TableSummary {
   /** By namespace; `''` for kinds without one. Namespaces without rows are not there. */
   readonly namespaces: ReadonlyMap<string, NamespaceSummary>
+  /** Increases whenever `namespaces` has other keys. */
+  readonly namespacesRevision: number
   /** All namespaces together. */
   readonly total: NamespaceSummary
 }
@@ -232,6 +234,11 @@ function countsAlike(a: Row, b: Row): boolean {
 export class SummaryCounter implements TableSummary {
   readonly #namespaces = new Map<string, Summary>()
   readonly #total = new Summary()
+  #namespacesRevision = 0
+
+  get namespacesRevision(): number {
+    return this.#namespacesRevision
+  }
 
   get namespaces(): ReadonlyMap<string, NamespaceSummary> {
     return this.#namespaces
@@ -258,9 +265,12 @@ export class SummaryCounter implements TableSummary {
     if (!summary) {
       summary = new Summary()
       this.#namespaces.set(row.namespace, summary)
+      this.#namespacesRevision++
     }
     summary.add(row, sign)
     this.#total.add(row, sign)
-    if (summary.count === 0) this.#namespaces.delete(row.namespace)
+    if (summary.count > 0) return
+    this.#namespaces.delete(row.namespace)
+    this.#namespacesRevision++
   }
 }
