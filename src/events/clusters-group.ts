@@ -4,7 +4,8 @@
  */
 import type { Cluster } from '../fleet/cluster.ts'
 import { Entry } from './entry.ts'
-import { type Follower, Group, type GroupContext, type Joiner, type Prelude } from './group.ts'
+import type { Follower, Joiner, Prelude } from './follower.ts'
+import { Group, type GroupContext } from './group.ts'
 import type { ClustersRequest, LiveStart, Membership } from './live.ts'
 
 export class ClustersGroup<P> extends Group<P> {

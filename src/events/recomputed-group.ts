@@ -4,7 +4,8 @@
  */
 import type { Cluster } from '../fleet/cluster.ts'
 import { Entry } from './entry.ts'
-import { type Follower, Group, type GroupContext, type Joiner } from './group.ts'
+import type { Follower, Joiner } from './follower.ts'
+import { Group, type GroupContext } from './group.ts'
 import type { LiveStart, Membership, RecomputedRequest } from './live.ts'
 import type { TableChannel } from './table-channel.ts'
 

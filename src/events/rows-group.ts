@@ -14,11 +14,13 @@ import type { Kind, Row } from '../kubernetes/rows.ts'
 import type { BatchOptions, Tables } from './batch.ts'
 import { CatchUp, type CatchUpGroup, type Resumed } from './catch-up.ts'
 import { coalesce, deletion, Entry } from './entry.ts'
-import { type Follower, Group, type GroupContext, type Joiner, OTHER_RIGHTS } from './group.ts'
+import type { Follower, Joiner } from './follower.ts'
+import { Group, type GroupContext, OTHER_RIGHTS } from './group.ts'
 import type { Eyes, LiveStart, Membership, RowsRequest } from './live.ts'
 import { decodePosition, encodePosition, type Position } from './position.ts'
 import { GroupReadings } from './readings.ts'
 import { departed, regranted, removed } from './regrant.ts'
+import { resume } from './resume.ts'
 import { RowScan } from './row-scan.ts'
 import { type ChangeListener, sameScope, Slot } from './slot.ts'
 import type { TableChannel } from './table-channel.ts'
@@ -111,6 +113,16 @@ export class RowsGroup<P> extends Group<P> implements CatchUpGroup<P>, ChangeLis
       this.#begin(follower, catchUp)
     } else this.admit(follower, this.downs())
     return follower
+  }
+
+  #resume(position: Position): Resumed<P> | string {
+    return resume(position, {
+      kinds: this.#request.kinds,
+      slots: new Map(Array.from(this.#clusters, ([{ name }, { slots }]) => [name, slots])),
+      queue: this.context.limits.queue,
+      entryOf: (slot, { change, before }) => this.#entryOf(slot, change, before),
+      scanOf: (slot) => new RowScan(slot, this.#request.selection),
+    })
   }
 
   #begin(follower: Follower<P>, catchUp: CatchUp<P>): void {
@@ -635,48 +647,6 @@ export class RowsGroup<P> extends Group<P> implements CatchUpGroup<P>, ChangeLis
       ? `${cluster.name}: ${problem.message}`
       : `The cluster ${cluster.name} is being read for the first time.`
     return new Entry({ type: 'CLUSTER_DOWN', cluster, message })
-  }
-
-  #resume(position: Position): Resumed<P> | string {
-    const names = Array.from(this.#clusters.keys(), ({ name }) => name)
-    if (position.knowsOthers(names, this.#request.kinds)) {
-      return 'The cursor is of half a RESYNC, or knows a cluster that is no longer a part of what is followed.'
-    }
-    const seals = new Map(Array.from(this.#clusters, ([{ name }, { slots }]) => [name, slots]))
-    const { kinds } = this.#request
-    if (!position.isSealedBy(names, kinds, (name, kind) => seals.get(name)?.[kinds.indexOf(kind)]?.seal)) {
-      return 'What may be seen is another since the cursor was made.'
-    }
-    const entries: Entry<P>[] = []
-    const slots: Slot[] = []
-    const ahead = new Map<Slot, string>()
-    const scans: RowScan[] = []
-    const { queue } = this.context.limits
-    const tooMany = `More than ${queue} objects have changed since the cursor.`
-    for (const slot of this.slots) {
-      const { table, journal, hasContent } = slot.channel
-      const version = position.versionOf(table.cluster, table.kind)
-      if (version === undefined) {
-        if (hasContent) scans.push(new RowScan(slot, this.#request.selection))
-        continue
-      }
-      const changes = version === null ? 'GONE' : journal.since(version)
-      if (changes === 'GONE') {
-        return `The cursor is too old, or none that the cluster ${table.cluster} can be gone on from.`
-      }
-      slots.push(slot)
-      if (changes === 'AHEAD') ahead.set(slot, version!)
-      else {
-        for (const { change, before } of changes) {
-          const entry = this.#entryOf(slot, change, before)
-          if (entry) entries.push(entry)
-        }
-      }
-      // To put together what will be too much all the same would only cost time.
-      if (entries.length > queue * 8) return tooMany
-    }
-    const fewer = entries.length > queue ? coalesce(entries) : entries
-    return fewer.length > queue ? tooMany : { entries: fewer, slots, ahead, scans }
   }
 }
 
