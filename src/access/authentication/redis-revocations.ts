@@ -18,6 +18,7 @@ export interface RedisRevocationsOptions {
 }
 
 const POLL_MS = 10_000
+const RETRY_MS = 500
 /** Clocks of replicas differ, and a poll may come late. */
 const OVERLAP_MS = 5 * 60_000
 /** How long a start waits for what is in Redis. */
@@ -117,9 +118,9 @@ class RedisRevocations implements Revocations {
       this.#turning = false
     }
     if (this.#closed) return
-    if (this.#unsent.length > 0 && this.#connection.state.status === 'READY') {
-      this.#cancelTimer = this.#clock.after(1_000, () => void this.#turn())
-    } else this.#cancelTimer = this.#clock.after(POLL_MS, () => void this.#turn())
+    // Redis may have come back while this turn still failed.
+    const hurry = (!this.#listening || this.#unsent.length > 0) && this.#connection.state.status === 'READY'
+    this.#cancelTimer = this.#clock.after(hurry ? RETRY_MS : POLL_MS, () => void this.#turn())
   }
 
   async #send(revocation: Revocation): Promise<void> {
