@@ -8,7 +8,6 @@
 import type { Clock } from '../fleet/clock.ts'
 import type { Cluster } from '../fleet/fleet.ts'
 import type { Scope } from '../fleet/selection.ts'
-import { KINDS } from '../kubernetes/kinds.ts'
 import type { Kind } from '../kubernetes/rows.ts'
 import type { Action, ReadRight, Verdict } from './policy.ts'
 import { intersection, type ReadRights } from './rbac/scopes.ts'
@@ -16,11 +15,17 @@ import {
   readKey,
   ReviewError,
   ReviewRequests,
+  unanswered,
   type Asker,
-  type NamespaceRules,
   type ReadVerb,
-  type ReviewRequestLimits,
 } from './review-requests.ts'
+import {
+  RightFinder,
+  type Examinee,
+  type Inquiry,
+  type RightFinderLimits,
+  type Timed,
+} from './right-finder.ts'
 
 export interface ClusterReviewsOptions {
   readonly clock: Clock
@@ -28,10 +33,7 @@ export interface ClusterReviewsOptions {
   readonly cacheMs: number
   /** Of all clusters. */
   readonly readRights: ReadRights
-  readonly limits: ReviewRequestLimits & {
-    /** Namespaces that are asked about for one right. Default 1,000. */
-    readonly namespaces?: number
-  }
+  readonly limits: RightFinderLimits
   /** After a right of anybody has become another. */
   readonly onChange: () => void
   /** Something is to be done at this time: `run` is to be called then. */
@@ -41,32 +43,18 @@ export interface ClusterReviewsOptions {
 /** A right that nobody has read for so long is asked for once, whether it is needed, and then forgotten. */
 export const IDLE_MS = 60_000
 /** For those who need it to read it again. */
-export const GRACE_MS = 2_000
+const GRACE_MS = 2_000
 /** Namespaces often come several at a time. */
 const SOON_MS = 50
-/** How long a cluster that could not list somebody's rules is not asked for any. */
-const WITHOUT_RULES_MS = 600_000
 const FIRST_RETRY_MS = 1_000
 const LONGEST_RETRY_MS = 30_000
-/** Names in rules, times namespaces: whoever writes the roles of one cluster must not fill the memory of all. */
-const MOST_OBJECTS = 100_000
 /** Of one asker: single questions. */
 const VERDICTS = 256
 
-interface Timed<T> {
-  /** When its question was sent. */
-  readonly at: number
-  readonly value: T
-}
-
 /** What one asker was found out to be allowed. */
-export interface Subject {
-  readonly asker: Asker
+export interface Subject extends Examinee {
   /** By `readKey`. */
   readonly rights: Map<string, Right>
-  /** By namespace. */
-  readonly rules: Map<string, Timed<NamespaceRules>>
-  readonly asked: Map<string, Promise<Timed<NamespaceRules> | undefined>>
   readonly verdicts: Map<string, Timed<Verdict> | Promise<Verdict>>
   /** Rights to list and watch, made of the two: with what they were made of. */
   readonly both: Map<Kind, { readonly of: readonly [ReadRight, ReadRight]; readonly right: ReadRight }>
@@ -76,9 +64,7 @@ export interface Subject {
   gone: boolean
 }
 
-export interface Right {
-  readonly kind: Kind
-  readonly verb: ReadVerb
+interface Right extends Inquiry {
   /** What readers are given. */
   shown: ReadRight
   readAt: number
@@ -96,9 +82,6 @@ export interface Right {
   again: boolean
   /** Since when it is asked whether anybody still needs it. */
   doubtedAt: number | undefined
-  /** Whether that holds of the whole cluster, and else by namespace. */
-  whole: Timed<boolean> | undefined
-  readonly namespaces: Map<string, Timed<boolean>>
 }
 
 /** Distinct in all clusters and for all times: a subject that was forgotten and came back is another. */
@@ -113,8 +96,8 @@ export class ClusterReviews {
   readonly #clock: Clock
   readonly #cacheMs: number
   readonly #requests: ReviewRequests
+  readonly #finder: RightFinder
   readonly #unlisten: readonly (() => void)[]
-  #withoutRulesUntil = 0
   #isDown: boolean
   #closed = false
 
@@ -124,6 +107,7 @@ export class ClusterReviews {
     this.#clock = options.clock
     this.#cacheMs = options.cacheMs
     this.#requests = new ReviewRequests(cluster, options.limits)
+    this.#finder = new RightFinder(cluster, this.#requests, options)
     this.#isDown = cluster.health.state === 'DOWN'
     const namespaces = cluster.table('Namespace')
     this.#unlisten = [
@@ -336,19 +320,22 @@ export class ClusterReviews {
   /** Never rejects. */
   async #learn(subject: Subject, right: Right): Promise<void> {
     try {
-      const { scope, reason, asOf } = await this.#evaluate(subject, right)
+      const { scope, reason, asOf } = await this.#finder.find(subject, right)
       right.scope = scope
       right.reason = reason
       right.asOf = asOf
       const isTooOld = this.#clock.now() - asOf >= 2 * this.#cacheMs
-      right.failure = isTooOld ? this.#unknown('it answers more slowly than its answers may be kept') : null
+      right.failure = isTooOld
+        ? unanswered(this.cluster.name, 'it answers more slowly than its answers may be kept')
+        : null
       if (isTooOld) this.#delay(right)
       else {
         right.failures = 0
         right.dueAt = asOf + this.#cacheMs
       }
     } catch (error) {
-      right.failure = error instanceof ReviewError ? error.message : this.#unknown('the question failed')
+      right.failure =
+        error instanceof ReviewError ? error.message : unanswered(this.cluster.name, 'the question failed')
       // Some of an answer is known: a token that is no good, or that it is not the whole cluster any more.
       const isRefused = error instanceof ReviewError && error.code === 'REFUSED'
       if (isRefused || (right.scope === 'all' && right.whole?.value === false)) right.asOf = undefined
@@ -363,137 +350,6 @@ export class ClusterReviews {
   #delay(right: Right): void {
     const wait = Math.min(FIRST_RETRY_MS * 2 ** right.failures++, LONGEST_RETRY_MS)
     right.dueAt = this.#clock.now() + wait
-  }
-
-  #unknown(why: string): string {
-    return `Your rights in the cluster ${this.cluster.name} cannot be found out: ${why}.`
-  }
-
-  /** Rejects with a `ReviewError`. */
-  async #evaluate(
-    subject: Subject,
-    right: Right,
-  ): Promise<{ scope: Scope | undefined; reason: string | null; asOf: number }> {
-    const { kind, verb } = right
-    const { group, resource, namespaced } = KINDS[kind]
-    const action = { verb, group, resource }
-    if (!this.#isFresh(right.whole)) {
-      const at = this.#clock.now()
-      const { allowed } = await this.#requests.access(subject.asker, action)
-      right.whole = { at, value: allowed }
-    }
-    const { whole } = right
-    if (whole!.value || !namespaced) {
-      right.namespaces.clear()
-      return { scope: whole!.value ? 'all' : undefined, reason: null, asOf: whole!.at }
-    }
-    const { names, reason } = this.#namespaces()
-    const known = new Set(names)
-    for (const name of right.namespaces.keys()) if (!known.has(name)) right.namespaces.delete(name)
-    for (const name of subject.rules.keys()) if (!known.has(name)) subject.rules.delete(name)
-    const found =
-      (await this.#byRules(subject, right, names)) ??
-      (await this.#oneByOne(subject.asker, right, action, names))
-    const { namespaces, objects, asOf } = found
-    const { scope } = this.#options.readRights.of({ namespaces, objects })
-    return { scope, reason, asOf: Math.min(asOf, whole!.at) }
-  }
-
-  /** New enough to be used for another right, or to be gone on from. */
-  #isFresh(answer: Timed<unknown> | undefined): boolean {
-    if (!answer) return false
-    const age = this.#clock.now() - answer.at
-    return age >= 0 && age < this.#cacheMs / 2
-  }
-
-  #namespaces(): { readonly names: readonly string[]; readonly reason: string | null } {
-    const table = this.cluster.table('Namespace')
-    if (table.status.asOf === null) {
-      throw new ReviewError('UNANSWERED', this.#unknown('its namespaces are not known'))
-    }
-    const most = this.#options.limits.namespaces ?? 1_000
-    const names: string[] = []
-    for (const { name } of table.rows().all()) if (names.push(name) >= most) break
-    const reason =
-      table.size > most
-        ? `The cluster ${this.cluster.name} has ${table.size} namespaces; your rights were found out for the first ${most} of them, and the others are not shown.`
-        : null
-    return { names, reason }
-  }
-
-  /** `undefined` where the cluster cannot list its rules. */
-  async #byRules(subject: Subject, right: Right, names: readonly string[]): Promise<Found | undefined> {
-    const key = readKey(right.kind, right.verb)
-    const namespaces = new Set<string>()
-    const objects = new Set<string>()
-    let asOf = Infinity
-    const ask = async (namespace: string): Promise<boolean> => {
-      if (this.#clock.now() < this.#withoutRulesUntil) return false
-      const rules = await this.#rules(subject, namespace)
-      if (!rules) {
-        this.#withoutRulesUntil = this.#clock.now() + WITHOUT_RULES_MS
-        subject.rules.clear()
-        return false
-      }
-      asOf = Math.min(asOf, rules.at)
-      if (rules.value.all.has(key)) namespaces.add(namespace)
-      else if (objects.size < MOST_OBJECTS) {
-        for (const name of rules.value.names.get(key) ?? []) objects.add(`${namespace}/${name}`)
-      }
-      return true
-    }
-    // One alone first: where it does not work, it does not for the others.
-    const [first, ...rest] = names
-    if (first !== undefined && !(await ask(first))) return undefined
-    if (!(await inParallel(rest, this.#parallel, ask))) return undefined
-    right.namespaces.clear()
-    return { namespaces, objects, asOf }
-  }
-
-  async #rules(subject: Subject, namespace: string): Promise<Timed<NamespaceRules> | undefined> {
-    const known = subject.rules.get(namespace)
-    if (known && this.#isFresh(known)) return known
-    let asking = subject.asked.get(namespace)
-    if (!asking) {
-      const at = this.#clock.now()
-      asking = this.#requests
-        .rules(subject.asker, namespace)
-        .then((value) => {
-          if (!value) return undefined
-          const answer = { at, value }
-          subject.rules.set(namespace, answer)
-          return answer
-        })
-        .finally(() => subject.asked.delete(namespace))
-      subject.asked.set(namespace, asking)
-    }
-    return asking
-  }
-
-  async #oneByOne(
-    asker: Asker,
-    right: Right,
-    action: Pick<Action, 'verb' | 'group' | 'resource'>,
-    names: readonly string[],
-  ): Promise<Found> {
-    const namespaces = new Set<string>()
-    let asOf = Infinity
-    await inParallel(names, this.#parallel, async (namespace) => {
-      let answer = right.namespaces.get(namespace)
-      if (!answer || !this.#isFresh(answer)) {
-        const at = this.#clock.now()
-        const { allowed } = await this.#requests.access(asker, { ...action, namespace })
-        right.namespaces.set(namespace, (answer = { at, value: allowed }))
-      }
-      asOf = Math.min(asOf, answer.at)
-      if (answer.value) namespaces.add(namespace)
-      return true
-    })
-    return { namespaces, objects: new Set(), asOf }
-  }
-
-  get #parallel(): number {
-    return this.#options.limits.atOnce ?? 16
   }
 
   async #verdict(
@@ -520,7 +376,8 @@ export class ClusterReviews {
         return before!.value
       }
       keep(undefined)
-      const reason = error instanceof ReviewError ? error.message : this.#unknown('the question failed')
+      const reason =
+        error instanceof ReviewError ? error.message : unanswered(this.cluster.name, 'the question failed')
       return { allowed: refused ? false : null, reason }
     }
   }
@@ -548,13 +405,6 @@ export class ClusterReviews {
     }
     this.#options.onDue(soon)
   }
-}
-
-interface Found {
-  readonly namespaces: ReadonlySet<string>
-  readonly objects: ReadonlySet<string>
-  /** When the oldest question was sent; Infinity where there was none. */
-  readonly asOf: number
 }
 
 function newRight(kind: Kind, verb: ReadVerb): Right {
@@ -598,26 +448,4 @@ function both(list: ReadRight, watch: ReadRight, readRights: ReadRights): ReadRi
 async function settledBoth(a: ReadRight, b: ReadRight): Promise<void> {
   await a.settled
   await b.settled
-}
-
-/** So many at a time; ends early, with false, where the work says so. Rejects with the first failure. */
-async function inParallel<T>(
-  items: readonly T[],
-  atOnce: number,
-  work: (item: T) => Promise<boolean>,
-): Promise<boolean> {
-  let next = 0
-  let goOn = true
-  const worker = async () => {
-    while (goOn && next < items.length) {
-      try {
-        if (!(await work(items[next++]!))) goOn = false
-      } catch (error) {
-        goOn = false
-        throw error
-      }
-    }
-  }
-  await Promise.all(Array.from({ length: Math.min(atOnce, items.length) }, worker))
-  return goOn
 }

@@ -213,7 +213,8 @@ function readRules(rules: readonly ResourceRule[]): NamespaceRules {
   return { all, names }
 }
 
-function unanswered(cluster: string, why: string): string {
+/** A sentence for the viewer. */
+export function unanswered(cluster: string, why: string): string {
   return `Your rights in the cluster ${cluster} cannot be found out: ${why}.`
 }
 

@@ -15,7 +15,8 @@ import type { ReviewedBy, Reviews } from './cluster-policy.ts'
 import { ClusterReviews, IDLE_MS, type Subject } from './cluster-reviews.ts'
 import type { Action, ReadRight, Revised, Verdict } from './policy.ts'
 import { ReadRights } from './rbac/scopes.ts'
-import type { Asker, ReadVerb, ReviewRequestLimits } from './review-requests.ts'
+import type { Asker, ReadVerb } from './review-requests.ts'
+import type { RightFinderLimits } from './right-finder.ts'
 import type { Viewer } from './viewer.ts'
 
 export interface ReviewsOptions {
@@ -29,9 +30,7 @@ export interface ReviewsOptions {
   readonly limits?: ReviewLimits
 }
 
-export interface ReviewLimits extends ReviewRequestLimits {
-  /** Namespaces that are asked about for one right. Default 1,000. */
-  readonly namespaces?: number
+export interface ReviewLimits extends RightFinderLimits {
   /** Identities, counted in each cluster. Default 10,000. */
   readonly subjects?: number
   /** Answers about single namespaces and actions, of all. Default 500,000. */
