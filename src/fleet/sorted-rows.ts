@@ -29,6 +29,17 @@ export function lowerBound(rows: readonly Row[], namespace: string, name: string
   return low
 }
 
+/** The first index from `low` on whose row is of this namespace or a later one. */
+function namespaceBound(rows: readonly Row[], namespace: string, low: number): number {
+  let high = rows.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (rows[middle]!.namespace < namespace) low = middle + 1
+    else high = middle
+  }
+  return low
+}
+
 /** Whether a sorted array has exactly this key at this index. */
 export function isAt(rows: readonly Row[], index: number, namespace: string, name: string): boolean {
   const row = rows[index]
@@ -174,13 +185,25 @@ export class ChunkedRows<R extends Row> implements SortedRows<R> {
   *within(namespaces: readonly string[], first = 0, name = ''): Iterable<R> {
     const chunks = this.#chunks
     let at = 0
+    let i = 0
     for (let n = first; n < namespaces.length; n++) {
       const namespace = namespaces[n]!
-      const start = n === first ? name : ''
-      at = this.#chunkOf(namespace, start, at)
+      // Mostly the next one is in the same chunk.
       let chunk = chunks[at]
       if (!chunk) return
-      let i = lowerBound(chunk, namespace, start)
+      if (chunk[chunk.length - 1]!.namespace < namespace) {
+        at = this.#chunkOf(namespace, '', at + 1)
+        chunk = chunks[at]
+        if (!chunk) return
+        i = 0
+      }
+      i = namespaceBound(chunk, namespace, i)
+      if (n === first && name !== '') {
+        at = this.#chunkOf(namespace, name, at)
+        chunk = chunks[at]
+        if (!chunk) return
+        i = lowerBound(chunk, namespace, name)
+      }
       for (;;) {
         const row = chunk[i]!
         if (row.namespace !== namespace) break
