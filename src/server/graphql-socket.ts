@@ -38,7 +38,7 @@ import { tooMuch } from './limits.ts'
 import { type OpenStream, type OpenStreams, Stall } from './open-streams.ts'
 import { Operation, type OperationSetup, type Outlet, streamEnded } from './operation.ts'
 import { Presence, type PresenceSetup } from './presence.ts'
-import { Pace, SOCKET_PACE } from './quotas.ts'
+import { Pace, SECONDS_ABOVE_PACE, SOCKET_PACE } from './quotas.ts'
 import { callerOf, requestOf, type GraphQLRequest } from './request.ts'
 
 export interface SocketSetup extends OperationSetup, PresenceSetup {
@@ -179,6 +179,7 @@ export class GraphQLSocket implements OpenStream {
   }
 
   #hold(data: RawData, isBinary: boolean): void {
+    if (this.#ws.readyState !== OPEN) return
     const held = (this.#held ??= [])
     held.push({ data, isBinary })
     this.#ws.pause()
@@ -205,6 +206,11 @@ export class GraphQLSocket implements OpenStream {
     const now = clock.now()
     const wait = Math.max(this.#pace.wait(now), this.#presence?.pace?.wait(now) ?? 0)
     if (wait === 0) return false
+    if (this.#pace.secondsAbove >= SECONDS_ABOVE_PACE) {
+      this.close(POLICY_VIOLATION, 'Too many messages for too long')
+      this.#ws.pause()
+      return true
+    }
     this.#cancelSlow ??= clock.after(wait, () => {
       this.#cancelSlow = undefined
       this.#readOn()

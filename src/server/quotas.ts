@@ -121,9 +121,11 @@ export class Place {
 /**
  * Units in a second: a message is one, and one more for each so many bytes. A page that opens a hundred
  * subscriptions at once is far below it; a client above it is not read from until the second is over, so
- * that a flood costs what this many messages cost – some percent of a core at the worst.
+ * that a flood costs what this many messages cost – some percent of a core at the worst. Who keeps on means it:
+ * what it has sent already would take long, also after it has gone.
  */
 export const SOCKET_PACE = 300
+export const SECONDS_ABOVE_PACE = 10
 const USER_PACE = 3_000
 const BYTES_PER_UNIT = 8 * 1024
 
@@ -132,19 +134,30 @@ export class Pace {
   readonly #most: number
   #second = 0
   #units = 0
+  #isAbove = false
+  #secondsAbove = 0
 
   constructor(most: number) {
     this.#most = most
+  }
+
+  /** Seconds in a row, up to the last one, in which more came than might be taken. */
+  get secondsAbove(): number {
+    return this.#secondsAbove
   }
 
   /** Milliseconds until the next message may be taken; 0: now. `now` is in epoch milliseconds. */
   wait(now: number): number {
     const second = Math.floor(now / 1_000)
     if (second !== this.#second) {
+      this.#secondsAbove = this.#isAbove && second === this.#second + 1 ? this.#secondsAbove + 1 : 0
+      this.#isAbove = false
       this.#second = second
       this.#units = 0
     }
-    return this.#units < this.#most ? 0 : (second + 1) * 1_000 - now
+    if (this.#units < this.#most) return 0
+    this.#isAbove = true
+    return (second + 1) * 1_000 - now
   }
 
   /** A message of this length was taken. */

@@ -1,8 +1,16 @@
 /** What one user may have open at a time, what is left when it has ended, and floods. */
 import { afterEach, describe, expect, test, vi } from 'vitest'
+import { WebSocket } from 'ws'
 import { viewerOf } from '../../src/access/viewer.ts'
 import { DEFAULT_LIMITS } from '../../src/server/limits.ts'
-import { Pace, Quotas, SOCKET_PACE, type Place, type Quota } from '../../src/server/quotas.ts'
+import {
+  Pace,
+  Quotas,
+  SECONDS_ABOVE_PACE,
+  SOCKET_PACE,
+  type Place,
+  type Quota,
+} from '../../src/server/quotas.ts'
 import { eventually } from '../support/eventually.ts'
 import { FakeClock, settled } from '../support/fake-clock.ts'
 import { event } from './fake-hub.ts'
@@ -336,12 +344,32 @@ describe('a pace', () => {
     pace.count(100_000)
     expect(pace.wait(now - 5_000)).toBe(0)
   })
+
+  test('knows for how long it has not been kept', () => {
+    const pace = new Pace(1)
+    let now = 1_800_000_000_000
+    for (let second = 0; second < 5; second++) {
+      expect(pace.wait(now)).toBe(0)
+      expect(pace.secondsAbove).toBe(second)
+      pace.count(0)
+      expect(pace.wait(now)).toBe(1_000)
+      now += 1_000
+    }
+    pace.wait(now)
+    pace.count(0)
+    now += 1_000
+    pace.wait(now)
+    expect(pace.secondsAbove).toBe(0)
+  })
 })
+
+/** What is not of these tests: how many requests a minute has. */
+const OFTEN = { limits: { requestsPerMinute: 10_000_000, costPerMinute: 1_000_000_000 } }
 
 describe('a flood', () => {
   test('of operations that begin and end is taken at a pace, in order, and leaves nothing', async () => {
     const clock = new FakeClock()
-    const server = await start({ clock })
+    const server = await start({ clock, options: OFTEN })
     const { socket } = await rawUpgrade(server.url)
     socket.write(clientFrame(JSON.stringify({ type: 'connection_init', payload: { token: 'ann' } })))
     await eventually(() => expect(server.load.connections).toBe(1))
@@ -379,6 +407,25 @@ describe('a flood', () => {
     expect(await client.closed).toEqual({ code: 1008, reason: 'Too many messages at once' })
   })
 
+  test('that does not end is closed', async () => {
+    const clock = new FakeClock()
+    const server = await start({ clock })
+    const client = await connected(server)
+    const ping = JSON.stringify({ type: 'ping' })
+    const isOpen = () => client.ws.readyState === WebSocket.OPEN
+    let seconds = 0
+    for (; isOpen() && seconds < 20; seconds++) {
+      for (let i = 0; i < 400; i++) client.send(ping)
+      // One of the units of the first second was the `connection_init`.
+      const answers = (seconds + 1) * SOCKET_PACE - 1
+      await eventually(() => expect(client.pending.length >= answers || !isOpen()).toBe(true))
+      await clock.advance(1_000)
+    }
+    expect(await client.closed).toEqual({ code: 1008, reason: 'Too many messages for too long' })
+    expect(seconds).toBeGreaterThanOrEqual(SECONDS_ABOVE_PACE)
+    await eventually(() => expect(clock.pending).toBe(0))
+  })
+
   test('of pings is answered at that pace', async () => {
     const clock = new FakeClock()
     const server = await start({ clock })
@@ -389,13 +436,11 @@ describe('a flood', () => {
     await eventually(() => expect(pongs).toBeGreaterThan(SOCKET_PACE - 10))
     await settled()
     expect(pongs).toBeLessThan(SOCKET_PACE)
-    await clock.advance(1_000)
-    await client.settled()
   })
 
   test('of one user over many sockets is one flood', async () => {
     const clock = new FakeClock()
-    const server = await start({ clock })
+    const server = await start({ clock, options: OFTEN })
     const all = await Promise.all(Array.from({ length: 15 }, () => connected(server)))
     const other = await connected(server, 'ben')
     for (const client of all) {
