@@ -1,0 +1,124 @@
+/** Streams of a cluster that is asked for every right: put together as a gateway puts them together. */
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { AuthorizedFleet } from '../../src/access/authorized-fleet.ts'
+import { createClusterPolicy } from '../../src/access/cluster-policy.ts'
+import { AskedReviews } from '../../src/access/reviews.ts'
+import { viewerOf } from '../../src/access/viewer.ts'
+import { Hub } from '../../src/events/hub.ts'
+import { TransportError, type ApiRequest } from '../../src/kubernetes/client.ts'
+import { FakeClock, settled } from '../support/fake-clock.ts'
+import { FakeCluster, FakeFleet } from '../support/fake-fleet.ts'
+import { podRow } from '../fleet/pod-model.ts'
+
+const CACHE_MS = 10_000
+const ada = viewerOf({ name: 'ada', groups: ['dev'] })
+
+/** Pods in `blue` and `red`; ada may read those of the namespaces in `open`. */
+function world() {
+  const cluster = new FakeCluster('east')
+  const open = new Set(['blue'])
+  const state = { asked: 0, silent: false }
+  cluster.answer = async ({ body }: ApiRequest) => {
+    state.asked++
+    if (state.silent) throw new TransportError('TIMEOUT', 'silent')
+    const { spec } = body as {
+      readonly spec: {
+        readonly namespace?: string
+        readonly resourceAttributes?: { readonly namespace?: string }
+      }
+    }
+    const { resourceAttributes } = spec
+    if (!resourceAttributes) return { status: { incomplete: true } }
+    return { status: { allowed: open.has(resourceAttributes.namespace ?? '') } }
+  }
+  cluster.load(
+    'Namespace',
+    ['blue', 'red'].map((name) => ({ metadata: { name, uid: name, resourceVersion: '1' } })),
+  )
+  cluster.apply('Pod', { type: 'Init' })
+  for (const namespace of ['blue', 'red']) {
+    const row = podRow(
+      { name: `pod-of-${namespace}`, namespace, uid: namespace, resourceVersion: '1' },
+      'east',
+    )
+    cluster.apply('Pod', { type: 'InitApply', row })
+  }
+  cluster.apply('Pod', { type: 'InitDone', resourceVersion: '10' })
+
+  const clock = new FakeClock()
+  const fleet = new FakeFleet(cluster)
+  const reviews = new AskedReviews({ fleet, clock, cacheMs: CACHE_MS })
+  const policy = createClusterPolicy({ fleet, clock, reviews, modeOf: () => 'subjectAccessReview' })
+  const hub = new Hub({ fleet, clock })
+  policy.onChange(() => hub.rightsChanged())
+  const stop = new AbortController()
+  onTestFinished(async () => {
+    stop.abort()
+    hub.close()
+    await policy.close()
+    await fleet.close()
+  })
+  const told: string[] = []
+  const follow = () => {
+    const view = new AuthorizedFleet(fleet, ada, policy, hub)
+    const stream = view.follow(
+      { type: 'rows', kinds: ['Pod'], clusters: () => true, selection: {}, throttleMs: 0 },
+      { snapshot: true },
+      stop.signal,
+    )
+    void (async () => {
+      for await (const { type, object, deletedReason } of stream)
+        told.push([type, object?.name, deletedReason].filter(Boolean).join(' '))
+    })()
+  }
+  return { cluster, open, state, clock, policy, told, follow, take: () => told.splice(0) }
+}
+
+describe('a stream of a cluster that is asked for rights', () => {
+  it('shows what was granted when that is found out, and nothing before', async () => {
+    const { follow, take, clock } = world()
+    follow()
+    await clock.advance(200)
+    expect(take().filter((event) => event.startsWith('ADDED'))).toEqual(['ADDED pod-of-blue'])
+  })
+
+  it('goes on for hours without a word, and its rights are asked for all the time', async () => {
+    const { follow, take, clock, state } = world()
+    follow()
+    await clock.advance(1_000)
+    take()
+    const { asked } = state
+    await clock.advance(2 * 3_600_000)
+    expect(take()).toEqual([])
+    // The whole cluster and two namespaces, to list and to watch, every ten seconds.
+    expect(state.asked - asked).toBeGreaterThan(6 * 600)
+    expect(state.asked - asked).toBeLessThan(6 * 800)
+  })
+
+  it('loses what is taken away, and is given what is granted, within the time of the cache', async () => {
+    const { follow, take, clock, open } = world()
+    follow()
+    await clock.advance(1_000)
+    take()
+    open.delete('blue')
+    open.add('red')
+    await clock.advance(CACHE_MS + 200)
+    await settled()
+    expect(take().toSorted()).toEqual(['ADDED pod-of-red', 'DELETED pod-of-blue FORBIDDEN'])
+  })
+
+  it('loses everything while the cluster does not answer for longer than answers may be used', async () => {
+    const { follow, take, clock, state } = world()
+    follow()
+    await clock.advance(1_000)
+    take()
+    state.silent = true
+    await clock.advance(2 * CACHE_MS - 1_100)
+    expect(take()).toEqual([])
+    await clock.advance(400)
+    expect(take()).toEqual(['DELETED pod-of-blue FORBIDDEN'])
+    state.silent = false
+    await clock.advance(31_000)
+    expect(take()).toEqual(['ADDED pod-of-blue'])
+  })
+})
