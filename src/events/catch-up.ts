@@ -238,7 +238,13 @@ export class CatchUp<P> implements Prelude {
 
   /** Where tables stand that are not as far as they are. */
   #pinned(): ReadonlyMap<Slot, string | null> {
-    const pinned = new Map<Slot, string | null>(this.#ahead)
+    const pinned = new Map<Slot, string | null>()
+    for (const [slot, version] of this.#ahead) {
+      const { journal } = slot.channel
+      const order = compareResourceVersions(journal.position() ?? '', version)
+      // Once it is there, what came after it has been told, too.
+      if (order === undefined || order < 0 || !journal.covers(version)) pinned.set(slot, version)
+    }
     for (const { slot } of this.#scans) pinned.set(slot, null)
     return pinned
   }
