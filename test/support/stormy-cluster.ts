@@ -182,7 +182,7 @@ export async function oneWatchPerKindAgain(
 }
 
 /** A directory with a kubeconfig for each cluster, as the gateway's source `directory` takes it. */
-export function kubeconfigDirectory(clusters: readonly StormyCluster[]): {
+export function kubeconfigDirectory(clusters: readonly Pick<StormyCluster, 'name' | 'kubeconfig'>[]): {
   readonly path: string
   close(): Promise<void>
 } {
