@@ -141,6 +141,13 @@ export class GraphQLSocket implements OpenStream {
     this.#stop()
   }
 
+  /** Closes, and hears nothing of what is still coming. */
+  #drop(code: number, reason: string): void {
+    this.close(code, reason)
+    this.#ws.pause()
+    this.#socket.end()
+  }
+
   beat(): void {
     const { writableLength } = this.#socket
     if (this.#stall.isOver(writableLength, this.#socket)) this.terminate()
@@ -184,8 +191,7 @@ export class GraphQLSocket implements OpenStream {
     held.push({ data, isBinary })
     this.#ws.pause()
     if (held.length > MAX_HELD) {
-      this.close(POLICY_VIOLATION, 'Too many messages at once')
-      this.#ws.pause()
+      this.#drop(POLICY_VIOLATION, 'Too many messages at once')
     }
   }
 
@@ -207,8 +213,7 @@ export class GraphQLSocket implements OpenStream {
     const wait = Math.max(this.#pace.wait(now), this.#presence?.pace?.wait(now) ?? 0)
     if (wait === 0) return false
     if (this.#pace.secondsAbove >= SECONDS_ABOVE_PACE) {
-      this.close(POLICY_VIOLATION, 'Too many messages for too long')
-      this.#ws.pause()
+      this.#drop(POLICY_VIOLATION, 'Too many messages for too long')
       return true
     }
     this.#cancelSlow ??= clock.after(wait, () => {
@@ -230,9 +235,7 @@ export class GraphQLSocket implements OpenStream {
     const count = (chunk: Buffer) => {
       bytes += chunk.length
       if (bytes <= EARLY_BYTES) return
-      this.close(MESSAGE_TOO_BIG, `At most ${EARLY_BYTES} bytes before connection_ack`)
-      // It is not even heard out: ws drops it when its time to answer is over.
-      this.#ws.pause()
+      this.#drop(MESSAGE_TOO_BIG, `At most ${EARLY_BYTES} bytes before connection_ack`)
     }
     // Before ws takes it.
     socket.prependListener('data', count)
