@@ -9,7 +9,7 @@ import type { Clock } from '../../fleet/clock.ts'
 import type { ApiClient } from '../../kubernetes/client.ts'
 import type { SignInEnd, Viewer } from '../viewer.ts'
 import { AuthenticationError, type Credentials, type LogoutAnswer, type SignIns } from './authenticator.ts'
-import { bearerToken } from './bearer-token.ts'
+import { bearerToken, requireToken } from './bearer-token.ts'
 import { MAX_TOKEN_BYTES, readJwt, type UnverifiedJwt } from './jwt.ts'
 import { LogoutError, OidcIssuer, type OidcIssuerOptions } from './oidc.ts'
 import { type AuthenticatingProxyOptions, ProxyAuthenticator } from './proxy.ts'
@@ -139,6 +139,7 @@ class Choosing implements Authentication {
   }
 
   #signIn(token: string): SignIn | Promise<SignIn> {
+    requireToken(token)
     if (token.startsWith(TOKEN_PREFIX) && this.#static) return this.#static.signIn(token)
     const jwt = readJwt(token)
     return firstThatKnows(this.#candidates(jwt), token, jwt)

@@ -11,7 +11,10 @@ import { MAX_TOKEN_BYTES } from './jwt.ts'
 const TOKEN = /^[\w\-.~+/]+=*$/
 const BEARER = /^bearer +(\S+)$/i
 
-/** `undefined`: there is none. Throws `AuthenticationError` (`UNAUTHENTICATED`). */
+/**
+ * As it was sent, at most `MAX_TOKEN_BYTES` long; `undefined`: there is none. Throws `AuthenticationError`
+ * (`UNAUTHENTICATED`).
+ */
 export function bearerToken(credentials: Credentials, cookie: string): string | undefined {
   const { headers, rawHeaders, connectionParams } = credentials
   let token: string | undefined
@@ -20,10 +23,13 @@ export function bearerToken(credentials: Credentials, cookie: string): string | 
   if (cookie !== '' && headers.cookie !== undefined) {
     for (const value of valuesOf(cookie, headers.cookie)) token = only(token, value)
   }
-  if (token === undefined) return undefined
-  if (token.length > MAX_TOKEN_BYTES) throw refused('The token is too long.')
-  if (!TOKEN.test(token)) throw refused('The token is malformed.')
+  if (token !== undefined && token.length > MAX_TOKEN_BYTES) throw refused('The token is too long.')
   return token
+}
+
+/** Throws `AuthenticationError` for what is no token at all. Aside, since a token that is known needs it not. */
+export function requireToken(token: string): void {
+  if (!TOKEN.test(token)) throw refused('The token is malformed.')
 }
 
 function fromHeader(value: string, rawHeaders: readonly string[]): string {

@@ -46,7 +46,7 @@ export function foreignUser(described: Described): User {
 }
 
 /** Whether a name or group is one of Kubernetes' own. */
-export function isSystem(name: string): boolean {
+function isSystem(name: string): boolean {
   return name.startsWith('system:')
 }
 

@@ -75,6 +75,7 @@ export class OidcIssuer implements TokenAuthenticator {
   /** Of logout tokens that were taken, and until when they would be fresh. */
   readonly #jtis = new Map<string, number>()
   readonly #forget: () => void
+  #telling = false
 
   /** Throws `AuthenticationSetupError`. Nothing is asked before `prepare` or the first token. */
   constructor(options: OidcIssuerOptions, surroundings: OidcSurroundings) {
@@ -103,9 +104,7 @@ export class OidcIssuer implements TokenAuthenticator {
       })
     this.#ended = new EndedSessions(surroundings.clock)
     this.#forget = surroundings.revocations.onRevoked((revocation) => {
-      if (revocation.issuer !== issuer) return
-      this.#ended.add(revocation)
-      surroundings.onChange()
+      if (revocation.issuer === issuer && this.#ended.add(revocation)) this.#tell()
     })
   }
 
@@ -180,6 +179,16 @@ export class OidcIssuer implements TokenAuthenticator {
   async close(): Promise<void> {
     this.#forget()
     await this.#http.close()
+  }
+
+  /** Once for many that come in a row, as a start with Redis brings them: all sign-ins are looked at. */
+  #tell(): void {
+    if (this.#telling) return
+    this.#telling = true
+    queueMicrotask(() => {
+      this.#telling = false
+      this.#surroundings.onChange()
+    })
   }
 
   async #verify(token: string, { header }: UnverifiedJwt, types: ReadonlySet<string>) {

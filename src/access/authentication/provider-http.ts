@@ -29,7 +29,7 @@ export interface ProviderAnswer {
 }
 
 /** Why there is no answer, for our own log. */
-export class ProviderError extends Error {
+class ProviderError extends Error {
   override readonly name = 'ProviderError'
   readonly code = 'PROVIDER'
 }

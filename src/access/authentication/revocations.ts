@@ -69,10 +69,11 @@ export class EndedSessions {
     this.#maxCount = maxCount
   }
 
-  add({ sub, sid, at }: Revocation): void {
-    if (sid !== undefined) this.#put(`sid ${sid}`, at)
+  /** Whether anything has ended by it: others repeat what they have said. */
+  add({ sub, sid, at }: Revocation): boolean {
+    const session = sid !== undefined && this.#put(`sid ${sid}`, at)
     // Whether a token without a session is of this one nobody can tell.
-    if (sub !== undefined) this.#put(sid === undefined ? `sub ${sub}` : `any ${sub}`, at)
+    return (sub !== undefined && this.#put(sid === undefined ? `sub ${sub}` : `any ${sub}`, at)) || session
   }
 
   has({ sub, sid, iat = 0 }: Session): boolean {
@@ -88,11 +89,11 @@ export class EndedSessions {
     return this.#entries.get(key)?.at ?? -Infinity
   }
 
-  #put(key: string, at: number): void {
+  #put(key: string, at: number): boolean {
+    if (at <= this.#at(key) || at <= this.#floor) return false
     const now = this.#clock.now()
-    const newest = Math.max(at, this.#at(key))
     this.#entries.delete(key)
-    this.#entries.set(key, { at: newest, until: now + LONGEST_LIFE_MS })
+    this.#entries.set(key, { at, until: now + LONGEST_LIFE_MS })
     for (const [oldest, entry] of this.#entries) {
       if (entry.until > now) {
         if (this.#entries.size <= this.#maxCount) break
@@ -100,5 +101,6 @@ export class EndedSessions {
       }
       this.#entries.delete(oldest)
     }
+    return true
   }
 }

@@ -297,6 +297,8 @@ export class SignInCache {
 
   /** Sets the timer of an entry with listeners to whatever comes first. */
   #schedule(entry: Entry): void {
+    // One may be set: who stops listening and begins anew does not wait for an answer under way.
+    entry.cancelTimer()
     const { expiresAt, recheck } = entry.signIn
     const now = this.#clock.now()
     const due = recheck ? Math.max(entry.goodUntil, now + SHORTEST_RECHECK_MS) : Infinity

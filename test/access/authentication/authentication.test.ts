@@ -1,3 +1,4 @@
+import * as fc from 'fast-check'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import {
   type Authentication,
@@ -5,6 +6,7 @@ import {
   type AuthenticationOptions,
   createAuthentication,
 } from '../../../src/access/authentication/authentication.ts'
+import { AuthenticationError } from '../../../src/access/authentication/authenticator.ts'
 import { viewerOf } from '../../../src/access/viewer.ts'
 import type { ApiClient, ApiRequest } from '../../../src/kubernetes/client.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
@@ -319,5 +321,59 @@ describe('a storm of bad tokens', () => {
     expect(any.shown.filter((token) => token === 'bad')).toHaveLength(1)
     expect(made.authenticate(bearer('good'))).toBe(viewer)
     expect(any.shown.filter((token) => token === 'good')).toHaveLength(1)
+  })
+})
+
+describe('whatever comes', () => {
+  it('is a viewer or a refusal, and nobody but who showed a good token', async () => {
+    const made = authentication({ tokensFile, cookie: 'session', proxies: [PROXY] })
+    const piece = fc.oneof(
+      fc.string(),
+      fc.constantFrom(
+        'Bearer ',
+        'bearer',
+        'session=',
+        BOT.token.slice(0, 40),
+        'eyJ',
+        '.',
+        ';',
+        '"',
+        '=',
+        '\u0000',
+      ),
+      fc.json().map((json) => Buffer.from(json).toString('base64url')),
+    )
+    const text = fc.array(piece, { maxLength: 6 }).map((pieces) => pieces.join(''))
+    const name = fc.constantFrom(
+      'Authorization',
+      'authorization',
+      'Cookie',
+      'X-Remote-User',
+      'X-Remote-Group',
+      'X',
+    )
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.tuple(name, text), { maxLength: 4 }),
+        fc.option(
+          fc.dictionary(fc.constantFrom('token', 'authorization', 'Authorization', 'x'), fc.anything()),
+          {
+            nil: undefined,
+          },
+        ),
+        async (lines, connectionParams) => {
+          const credentials = request(lines, connectionParams && { connectionParams })
+          try {
+            await made.authenticate(credentials)
+          } catch (error) {
+            expect(error).toBeInstanceOf(AuthenticationError)
+            expect((error as AuthenticationError).code).toBe('UNAUTHENTICATED')
+            return
+          }
+          throw new Error('somebody has signed in')
+        },
+      ),
+      { numRuns: 500 },
+    )
   })
 })

@@ -3,7 +3,7 @@ import { redisRevocations } from '../../../src/access/authentication/redis-revoc
 import type { Revocation, Revocations } from '../../../src/access/authentication/revocations.ts'
 import { connectRedis } from '../../../src/events/redis/connection.ts'
 import { systemClock } from '../../../src/fleet/clock.ts'
-import { type RedisServer, startRedisServer } from '../../support/redis-server.ts'
+import { type RedisServer, startRedisCluster, startRedisServer } from '../../support/redis-server.ts'
 
 let redis: RedisServer
 beforeAll(async () => {
@@ -18,8 +18,8 @@ afterEach(async () => {
 })
 
 /** One replica, and what it hears. */
-function replica(): { revocations: Revocations; heard: (sub: string) => Promise<Revocation> } {
-  const connection = connectRedis(redis.url, {
+function replica(url = redis.url): { revocations: Revocations; heard: (sub: string) => Promise<Revocation> } {
+  const connection = connectRedis(url, {
     clock: systemClock,
     prefix: 'test',
     probeMs: 50,
@@ -86,6 +86,15 @@ describe('revocations that replicas share', () => {
     await revocations.ready
     await redis.start()
   }, 20_000)
+
+  it('reach the others through a Redis Cluster as well', async () => {
+    const cluster = await startRedisCluster()
+    const [a, b] = [replica(cluster.url), replica(cluster.url)]
+    closing.push(() => cluster.close())
+    await Promise.all([a.revocations.ready, b.revocations.ready])
+    a.revocations.revoke(of('dave'))
+    expect(await b.heard('dave')).toEqual(of('dave'))
+  }, 30_000)
 
   it('do not outlive the tokens that they are about, and hold nothing that is not ours', async () => {
     const { revocations, heard } = replica()

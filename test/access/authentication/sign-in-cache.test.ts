@@ -272,6 +272,23 @@ describe('a sign-in that may be revoked elsewhere', () => {
     expect(ask).toHaveBeenCalledTimes(10)
   })
 
+  it('has one timer, also where listening began anew while it was asked after', async () => {
+    const { cache, clock, onEnd } = stage()
+    const { signIn, ask } = recheckable(10_000)
+    const viewer = await cache.viewer('a', () => signIn)
+    const { promise, resolve } = Promise.withResolvers<SignIn>()
+    ask.mockImplementationOnce(() => promise)
+    const stop = cache.onEnd(viewer, onEnd)
+    await clock.advance(10_000)
+    stop()
+    const stopAgain = cache.onEnd(viewer, onEnd)
+    resolve(signIn)
+    await settled()
+    expect(clock.pending).toBe(1)
+    stopAgain()
+    expect(clock.pending).toBe(0)
+  })
+
   it('still expires at its time', async () => {
     const { cache, clock, ends, onEnd } = stage()
     const { signIn } = recheckable(10_000, clock.now() + 25_000)

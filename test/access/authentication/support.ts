@@ -47,7 +47,7 @@ export async function refusal(
 }
 
 /** No error, at any depth, holds a part of the token, read or unread. */
-export function expectSilence(error: unknown, token: string): void {
+function expectSilence(error: unknown, token: string): void {
   const parts = token.split(/[._]/).filter((part) => part.length >= 12)
   for (let one: unknown = error; one instanceof Error; one = one.cause) {
     const text = `${one.message} ${JSON.stringify(Object.entries(one))}`
