@@ -14,7 +14,8 @@ import { kubeconfigDirectory, realStormyCluster, type RealStormyCluster } from '
 import { tokenFor, type TestToken } from '../support/test-tokens.ts'
 
 const RBAC = '/apis/rbac.authorization.k8s.io/v1'
-const NAMESPACES = ['churn-0', 'churn-1', 'churn-2']
+const OF_KUBERNETES = ['default', 'kube-node-lease', 'kube-public', 'kube-system']
+const NAMESPACES = [...OF_KUBERNETES, 'churn-0', 'churn-1', 'churn-2']
 const READ = ['get', 'list', 'watch']
 
 /** Sees everything in alpha, and one namespace of beta. */
@@ -166,7 +167,7 @@ async function fromKubectl(user: TestToken): Promise<Set<string>> {
     }
     // What may not be listed is an error on standard error; the rest is printed all the same.
     await get(resources.join(), '-A')
-    for (const namespace of ['default', 'kube-system', ...NAMESPACES]) {
+    for (const namespace of NAMESPACES) {
       await get(resources.join(), '-n', namespace)
       // Of rights to single names kubectl knows by a selector for the name only.
       await get('configmaps', '-n', namespace, '--field-selector=metadata.name=kube-root-ca.crt')
@@ -330,7 +331,8 @@ describe('three replicas over two real control planes', () => {
     // Whoever may get an object reads it live, though no list shows it.
     expect(await read('beta', dan)).toContain('ca.crt')
     const seen = (await clusters[1]!.auditLog()).filter(
-      ({ objectRef, impersonatedUser }) =>
+      ({ verb, objectRef, impersonatedUser }) =>
+        verb === 'get' &&
         objectRef?.name === 'kube-root-ca.crt' &&
         impersonatedUser !== undefined &&
         objectRef.resource === 'configmaps',
