@@ -9,7 +9,15 @@
  */
 import type { PolicyRule, RoleReference, Subject } from '../../kubernetes/rows.ts'
 import type { User } from '../viewer.ts'
-import { type Grant, nextId, Rights, type Role, type RoleChanges } from './rights.ts'
+import { NO_MEMBERS, uniqueFingerprint } from './fingerprint.ts'
+import {
+  type Grant,
+  GranteeRights,
+  type Rights,
+  type Role,
+  type RoleChanges,
+  UnitedRights,
+} from './rights.ts'
 import type { ReadRights } from './scopes.ts'
 import { WeakInterner } from './weak-interner.ts'
 
@@ -26,8 +34,8 @@ export type RulesOf = (namespace: string, name: string) => readonly PolicyRule[]
 interface Grantee {
   /** How many bindings, or entries of one, give each. */
   readonly grants: Map<Grant, number>
-  /** What they come to, until they change. */
-  rights: WeakRef<Rights> | undefined
+  /** Of the grants. */
+  fingerprint: bigint
 }
 
 interface Known extends Binding {
@@ -44,14 +52,17 @@ export class GrantIndex {
   readonly #users = new Map<string, Grantee>()
   readonly #groups = new Map<string, Grantee>()
   readonly #changes: RoleChanges = { last: 0 }
-  readonly #rights = new WeakInterner<Rights>()
+  /** By the fingerprint of their grants. */
+  readonly #rights = new WeakInterner<GranteeRights>()
+  /** By what they are put together from, and by the fingerprint of that. */
   readonly #unions = new WeakInterner<Rights>()
-  readonly #none: Rights
+  readonly #united = new WeakInterner<Rights>()
+  readonly #none: GranteeRights
 
   constructor(rulesOf: RulesOf, readRights: ReadRights) {
     this.#rulesOf = rulesOf
     this.#readRights = readRights
-    this.#none = new Rights([], this.#changes, readRights)
+    this.#none = new GranteeRights(new Set(), NO_MEMBERS, this.#changes, readRights)
   }
 
   /** Says what a binding is now; `undefined`: gone. Returns whether that is anything else than before. */
@@ -82,12 +93,13 @@ export class GrantIndex {
 
   /** One object for everyone who is granted the same, while anybody holds it. */
   rightsOf({ name, groups }: Pick<User, 'name' | 'groups'>): Rights {
-    const found = new Set<Rights>()
+    const found = new Set<GranteeRights>()
     const add = (grantee: Grantee | undefined) => grantee && found.add(this.#rightsOf(grantee))
     add(this.#users.get(name))
     for (const group of groups) add(this.#groups.get(group))
     const [first = this.#none] = found
-    return found.size < 2 ? first : this.#union(found)
+    if (found.size > 1) return this.#unite(found)
+    return this.#united.find(first.fingerprint.toString(36)) ?? first
   }
 
   /** For tests: everything that is kept. */
@@ -99,31 +111,35 @@ export class GrantIndex {
       users: this.#users.size,
       groups: this.#groups.size,
       rights: this.#rights.size,
-      unions: this.#unions.size,
+      unions: this.#unions.size + this.#united.size,
     }
   }
 
-  #rightsOf(grantee: Grantee): Rights {
-    const known = grantee.rights?.deref()
-    if (known) return known
-    const rights = this.#intern(Array.from(grantee.grants.keys()))
-    grantee.rights = new WeakRef(rights)
-    return rights
+  #rightsOf({ grants, fingerprint }: Grantee): GranteeRights {
+    return this.#rights.get(
+      fingerprint.toString(36),
+      () => new GranteeRights(new Set(grants.keys()), fingerprint, this.#changes, this.#readRights),
+    )
   }
 
-  #union(some: ReadonlySet<Rights>): Rights {
+  #unite(some: ReadonlySet<GranteeRights>): Rights {
     const ids = Array.from(some, ({ id }) => id).sort((a, b) => a - b)
     return this.#unions.get(ids.join(), () => {
-      const grants = new Set<Grant>()
-      for (const rights of some) for (const grant of rights.grants) grants.add(grant)
-      return this.#intern(Array.from(grants))
+      const parts = [...some].sort((a, b) => b.grants.size - a.grants.size)
+      const needed: GranteeRights[] = []
+      let fingerprint = NO_MEMBERS
+      for (const part of parts) {
+        const isThere = (grant: Grant) => needed.some(({ grants }) => grants.has(grant))
+        const before = fingerprint
+        if (needed.length === 0) fingerprint = part.fingerprint
+        else for (const grant of part.grants) if (!isThere(grant)) fingerprint ^= grant.fingerprint
+        if (fingerprint !== before) needed.push(part)
+      }
+      // The same may have been granted at once to somebody else.
+      const key = fingerprint.toString(36)
+      const make = () => this.#rights.find(key) ?? new UnitedRights(needed, this.#readRights)
+      return this.#united.get(key, make)
     })
-  }
-
-  #intern(grants: Grant[]): Rights {
-    grants.sort((a, b) => a.id - b.id)
-    const key = grants.map(({ id }) => id).join()
-    return this.#rights.get(key, () => new Rights(grants, this.#changes, this.#readRights))
   }
 
   /** `undefined`: it refers to nothing that could grant anything there. */
@@ -134,7 +150,14 @@ export class GrantIndex {
     const key = `${namespace}:${role}`
     let grant = this.#grants.get(key)
     if (!grant) {
-      grant = { id: nextId(), key, namespace, role: this.#roleOf(role, home, name), bindings: 0 }
+      grant = {
+        key,
+        // Not by what it says: its role is followed only while it is bound.
+        fingerprint: uniqueFingerprint(),
+        namespace,
+        role: this.#roleOf(role, home, name),
+        bindings: 0,
+      }
       grant.role.grants++
       this.#grants.set(key, grant)
     }
@@ -155,9 +178,9 @@ export class GrantIndex {
     for (const subject of subjects) {
       const [grantees, name] = this.#placeOf(subject)
       let grantee = grantees.get(name)
-      if (!grantee) grantees.set(name, (grantee = { grants: new Map(), rights: undefined }))
+      if (!grantee) grantees.set(name, (grantee = { grants: new Map(), fingerprint: NO_MEMBERS }))
       const times = grantee.grants.get(grant) ?? 0
-      if (times === 0) grantee.rights = undefined
+      if (times === 0) grantee.fingerprint ^= grant.fingerprint
       grantee.grants.set(grant, times + 1)
     }
   }
@@ -172,7 +195,7 @@ export class GrantIndex {
         continue
       }
       grantee.grants.delete(grant)
-      grantee.rights = undefined
+      grantee.fingerprint ^= grant.fingerprint
       if (grantee.grants.size === 0) grantees.delete(name)
     }
     if (--grant.bindings > 0) return

@@ -26,8 +26,9 @@ export interface RoleChanges {
 
 /** A role, where it holds. */
 export interface Grant {
-  readonly id: number
   readonly key: string
+  /** What it adds to the fingerprint of a set of grants. */
+  readonly fingerprint: bigint
   /** `''`: in the whole cluster. */
   readonly namespace: string
   readonly role: Role
@@ -39,6 +40,7 @@ export interface Grant {
 export interface Decision {
   /** No other has it, nor ever had, in this process. */
   readonly id: number
+  /** With `watch`: what may be both listed and watched. */
   read(kind: Kind, verb: 'list' | 'watch'): ReadRight
   can(action: Action): Verdict
 }
@@ -50,38 +52,69 @@ export function nextId(): number {
   return ++lastId
 }
 
-export class Rights {
+/** What everyone comes to who has just these grants. */
+export interface Rights {
+  readonly id: number
+  readonly grants: Iterable<Grant>
+  /** The same one until the rules of one of the roles change. */
+  readonly decision: CompiledDecision
+}
+
+/** The rights of a user or a group, by the bindings that name it. */
+export class GranteeRights implements Rights {
   readonly id = nextId()
-  readonly grants: readonly Grant[]
-  readonly roles: ReadonlySet<Role>
+  readonly grants: ReadonlySet<Grant>
+  readonly fingerprint: bigint
+  readonly #roles: ReadonlySet<Role>
   readonly #changes: RoleChanges
   readonly #readRights: ReadRights
   #decision: CompiledDecision | undefined
   #checkedAt = 0
 
-  /** No grant stands among them twice. */
-  constructor(grants: readonly Grant[], changes: RoleChanges, readRights: ReadRights) {
+  constructor(grants: ReadonlySet<Grant>, fingerprint: bigint, changes: RoleChanges, readRights: ReadRights) {
     this.grants = grants
-    this.roles = new Set(grants.map(({ role }) => role))
+    this.fingerprint = fingerprint
+    this.#roles = new Set(Array.from(grants, ({ role }) => role))
     this.#changes = changes
     this.#readRights = readRights
   }
 
-  /** The same one until the rules of one of its roles change. */
-  get decision(): Decision {
+  get decision(): CompiledDecision {
     const { last } = this.#changes
     const known = this.#decision
-    if (known && (this.#checkedAt === last || !this.#changedSince(this.#checkedAt))) {
-      this.#checkedAt = last
-      return known
-    }
+    const isOld = known === undefined || (this.#checkedAt !== last && this.#changedSince(this.#checkedAt))
     this.#checkedAt = last
-    return (this.#decision = new CompiledDecision(this, this.#readRights))
+    if (isOld) return (this.#decision = new GrantsDecision(this, this.#roles, this.#readRights))
+    return known
   }
 
   #changedSince(then: number): boolean {
-    for (const { changedAt } of this.roles) if (changedAt > then) return true
+    for (const { changedAt } of this.#roles) if (changedAt > then) return true
     return false
+  }
+}
+
+/** The rights of somebody who is granted something as several: as a user, and as a member of groups. */
+export class UnitedRights implements Rights {
+  readonly id = nextId()
+  readonly #parts: readonly Rights[]
+  readonly #readRights: ReadRights
+  #decision: UnitedDecision | undefined
+
+  constructor(parts: readonly Rights[], readRights: ReadRights) {
+    this.#parts = parts
+    this.#readRights = readRights
+  }
+
+  get grants(): Iterable<Grant> {
+    return new Set(this.#parts.flatMap(({ grants }) => Array.from(grants)))
+  }
+
+  get decision(): CompiledDecision {
+    const parts = this.#parts.map(({ decision }) => decision)
+    const known = this.#decision
+    if (known && parts.every((part, i) => part === known.parts[i])) return known
+    return (this.#decision = new UnitedDecision(this, parts, this.#readRights))
   }
 }
 
@@ -89,76 +122,121 @@ const PLACES: ReadonlyMap<Kind, number> = new Map(ALL_KINDS.map((kind, i) => [ki
 const ALLOWED: Verdict = { allowed: true, reason: null }
 const DENIED: Verdict = { allowed: false, reason: null }
 
+type ReadVerb = 'list' | 'watch'
+
+/** Compiled for a kind when somebody asks for it first. */
+export abstract class CompiledDecision implements Decision {
+  readonly id = nextId()
+  /** Held, so that they are found again for as long as their decision is. */
+  protected readonly rights: Rights
+  protected readonly readRights: ReadRights
+  /** By kind; then what is listed, and what is listed and watched. */
+  readonly #compiled: ReadRight[] = []
+
+  constructor(rights: Rights, readRights: ReadRights) {
+    this.rights = rights
+    this.readRights = readRights
+  }
+
+  read(kind: Kind, verb: ReadVerb): ReadRight {
+    const place = PLACES.get(kind)! + (verb === 'watch' ? 1 : 0)
+    return (this.#compiled[place] ??= verb === 'list' ? this.allowed(kind, 'list') : this.#followed(kind))
+  }
+
+  can(action: Action): Verdict {
+    return this.allows(action) ? ALLOWED : DENIED
+  }
+
+  /** What this verb alone is allowed of. */
+  abstract allowed(kind: Kind, verb: ReadVerb): ReadRight
+
+  abstract allows(action: Action): boolean
+
+  #followed(kind: Kind): ReadRight {
+    const listed = this.read(kind, 'list')
+    const watched = this.allowed(kind, 'watch')
+    if (listed === watched || listed.scope === undefined) return listed
+    if (watched.scope === undefined) return watched
+    return this.readRights.of(intersection(listed.scope, watched.scope))
+  }
+}
+
 /** Grants past which those of one namespace are looked up. */
 const MANY = 32
 
-class CompiledDecision implements Decision {
-  readonly id = nextId()
-  /** Held, so that it is found again for as long as its decision is. */
-  readonly #rights: Rights
-  readonly #readRights: ReadRights
-  /** By kind and verb. */
-  readonly #compiled: ReadRight[] = []
+class GrantsDecision extends CompiledDecision {
+  readonly #grants: ReadonlySet<Grant>
+  readonly #roles: ReadonlySet<Role>
   /** By what each role allows: most kinds that a role names, it names together. */
   readonly #alike = new Map<string, ReadRight>()
   #byNamespace: Map<string, Grant[]> | undefined
 
-  constructor(rights: Rights, readRights: ReadRights) {
-    this.#rights = rights
-    this.#readRights = readRights
+  constructor(rights: GranteeRights, roles: ReadonlySet<Role>, readRights: ReadRights) {
+    super(rights, readRights)
+    this.#grants = rights.grants
+    this.#roles = roles
   }
 
-  read(kind: Kind, verb: 'list' | 'watch'): ReadRight {
-    const place = PLACES.get(kind)! + (verb === 'watch' ? 1 : 0)
-    return (this.#compiled[place] ??= verb === 'list' ? this.#compile(kind, 'list') : this.#followed(kind))
-  }
-
-  can(action: Action): Verdict {
-    const { namespace = '' } = action
-    const may = this.#allowIn('', action) || (namespace !== '' && this.#allowIn(namespace, action))
-    return may ? ALLOWED : DENIED
-  }
-
-  /** What may be both listed and watched. */
-  #followed(kind: Kind): ReadRight {
-    const listed = this.read(kind, 'list')
-    const watched = this.#compile(kind, 'watch')
-    if (listed === watched || listed.scope === undefined) return listed
-    if (watched.scope === undefined) return watched
-    return this.#readRights.of(intersection(listed.scope, watched.scope))
-  }
-
-  #compile(kind: Kind, verb: string): ReadRight {
+  override allowed(kind: Kind, verb: ReadVerb): ReadRight {
     const { group, resource, namespaced } = KINDS[kind]
     const names = new Map<Role, Names>()
     let alike = namespaced ? 'n' : 'c'
-    for (const role of this.#rights.roles) {
+    for (const role of this.#roles) {
       const some = role.rules && namesAllowed(role.rules, verb, group, resource)
       if (some) names.set(role, some)
       alike += some === undefined ? '-' : some === 'all' ? '+' : JSON.stringify([...some])
     }
     const known = this.#alike.get(alike)
     if (known) return known
-    const right = this.#readRights.of(scopeOf(allowances(this.#rights.grants, names), namespaced))
+    const right = this.readRights.of(scopeOf(allowances(this.#grants, names), namespaced))
     this.#alike.set(alike, right)
     return right
   }
 
-  #allowIn(namespace: string, action: Action): boolean {
-    const all = this.#rights.grants
-    const grants = all.length > MANY ? this.#grantsIn(namespace) : all
-    return grants.some(
-      (grant) => grant.namespace === namespace && grant.role.rules && allows(grant.role.rules, action),
-    )
+  override allows(action: Action): boolean {
+    const { namespace = '' } = action
+    return this.#allowsIn('', action) || (namespace !== '' && this.#allowsIn(namespace, action))
   }
 
-  #grantsIn(namespace: string): readonly Grant[] {
-    this.#byNamespace ??= Map.groupBy(this.#rights.grants, (grant) => grant.namespace)
+  #allowsIn(namespace: string, action: Action): boolean {
+    for (const { namespace: home, role } of this.#grantsIn(namespace)) {
+      if (home === namespace && role.rules && allows(role.rules, action)) return true
+    }
+    return false
+  }
+
+  #grantsIn(namespace: string): Iterable<Grant> {
+    if (this.#grants.size <= MANY) return this.#grants
+    this.#byNamespace ??= Map.groupBy(this.#grants, (grant) => grant.namespace)
     return this.#byNamespace.get(namespace) ?? []
   }
 }
 
-function* allowances(grants: readonly Grant[], names: ReadonlyMap<Role, Names>): Iterable<Allowance> {
+class UnitedDecision extends CompiledDecision {
+  readonly parts: readonly CompiledDecision[]
+  /** Of kinds whose parts are the same. */
+  readonly #alike: { readonly parts: readonly ReadRight[]; readonly right: ReadRight }[] = []
+
+  constructor(rights: Rights, parts: readonly CompiledDecision[], readRights: ReadRights) {
+    super(rights, readRights)
+    this.parts = parts
+  }
+
+  override allowed(kind: Kind, verb: ReadVerb): ReadRight {
+    const parts = this.parts.map((part) => part.allowed(kind, verb))
+    const known = this.#alike.find((alike) => alike.parts.every((right, i) => right === parts[i]))
+    if (known) return known.right
+    const right = this.readRights.union(parts)
+    this.#alike.push({ parts, right })
+    return right
+  }
+
+  override allows(action: Action): boolean {
+    return this.parts.some((part) => part.allows(action))
+  }
+}
+
+function* allowances(grants: Iterable<Grant>, names: ReadonlyMap<Role, Names>): Iterable<Allowance> {
   for (const { namespace, role } of grants) {
     const some = names.get(role)
     if (some !== undefined) yield { namespace, names: some }

@@ -4,7 +4,9 @@
  */
 import type { Scope } from '../../fleet/selection.ts'
 import type { ReadRight } from '../policy.ts'
+import { fingerprintOf, NO_MEMBERS } from './fingerprint.ts'
 import type { Names } from './rules.ts'
+import { partsOf, unionOf } from './union-set.ts'
 import { WeakInterner } from './weak-interner.ts'
 
 type Part = Exclude<Scope, 'all'>
@@ -88,32 +90,81 @@ function namesOf(scope: Part): ReadonlySet<string> {
 /** Rights to read that say the same are the same object, with the same scope, while anybody holds it. */
 export class ReadRights {
   readonly #rights = new WeakInterner<ReadRight>()
+  /** Of the namespaces of scopes made here. */
+  readonly #fingerprints = new WeakMap<ReadonlySet<string>, bigint>()
 
   of(scope: Scope): ReadRight {
     if (scope === 'all') return ALL
     const { namespaces } = scope
-    const names = [...namesOf(scope)].sort()
-    const objects = [...(scope.objects ?? [])].filter((object) => {
+    const names = namesOf(scope)
+    const objects = new Set<string>()
+    for (const object of scope.objects ?? []) {
       const slash = object.indexOf('/')
-      return !namespaces.has(object.slice(0, slash)) && !scope.names?.has(object.slice(slash + 1))
-    })
-    if (namespaces.size + objects.length + names.length === 0) return NOTHING
-    // JSON, since names in rules are any text: no two scopes may be taken for each other.
-    const key = JSON.stringify([[...namespaces].sort(), objects.sort(), names])
-    return this.#rights.get(key, () => ({
-      scope: {
-        namespaces,
-        ...(objects.length > 0 && { objects: new Set(objects) }),
-        ...(names.length > 0 && { names: new Set(names) }),
-      },
+      if (!namespaces.has(object.slice(0, slash)) && !names.has(object.slice(slash + 1))) objects.add(object)
+    }
+    if (namespaces.size + objects.size + names.size === 0) return NOTHING
+    const key = [
+      this.#fingerprintOf(namespaces).toString(36),
+      sum('object', objects, NO_MEMBERS).toString(36),
+      sum('name', names, NO_MEMBERS).toString(36),
+    ]
+    return this.#rights.get(key.join(), () => ({
+      scope: { namespaces, ...(objects.size > 0 && { objects }), ...(names.size > 0 && { names }) },
       state: 'DECIDED',
       reason: null,
       settled: null,
     }))
   }
 
+  /** What any of them shows. Costs by what the smaller ones hold. */
+  union(rights: readonly ReadRight[]): ReadRight {
+    const parts: Part[] = []
+    for (const { scope } of new Set(rights)) {
+      if (scope === 'all') return ALL
+      if (scope) parts.push(scope)
+    }
+    if (parts.length < 2) return rights.find(({ scope }) => scope) ?? NOTHING
+    const namespaces = unionOf(parts.map(({ namespaces }) => namespaces))
+    const objects = new Set<string>()
+    const names = new Set<string>()
+    for (const part of parts) {
+      for (const object of part.objects ?? []) objects.add(object)
+      for (const name of namesOf(part)) names.add(name)
+    }
+    return this.of({ namespaces, objects, names })
+  }
+
   /** Distinct ones, besides all and nothing. */
   get size(): number {
     return this.#rights.size
   }
+
+  #fingerprintOf(namespaces: ReadonlySet<string>): bigint {
+    let fingerprint = this.#fingerprints.get(namespaces)
+    if (fingerprint === undefined) {
+      const [largest, ...others] = partsOf(namespaces)
+      // One that is shared was reckoned before.
+      fingerprint =
+        others.length > 0 ? this.#fingerprintOf(largest!) : sum('namespace', namespaces, NO_MEMBERS)
+      others.forEach((part, i) => {
+        const before = [largest!, ...others.slice(0, i)]
+        fingerprint = sum('namespace', part, fingerprint!, (member) =>
+          before.some((other) => other.has(member)),
+        )
+      })
+      this.#fingerprints.set(namespaces, fingerprint)
+    }
+    return fingerprint
+  }
+}
+
+function sum(
+  what: 'namespace' | 'object' | 'name',
+  members: Iterable<string>,
+  start: bigint,
+  isCounted: (member: string) => boolean = () => false,
+): bigint {
+  let fingerprint = start
+  for (const member of members) if (!isCounted(member)) fingerprint ^= fingerprintOf(`${what} ${member}`)
+  return fingerprint
 }

@@ -14,9 +14,14 @@ export class WeakInterner<V extends object> {
     if (this.#values.get(key)?.deref() === undefined) this.#values.delete(key)
   })
 
+  /** What stands under the key, if anybody holds it. */
+  find(key: string): V | undefined {
+    return this.#values.get(shortened(key))?.deref()
+  }
+
   /** `make` must depend on nothing but what the key says. */
   get(key: string, make: () => V): V {
-    const short = key.length > LONG ? hash('sha256', key, 'base64') : key
+    const short = shortened(key)
     const known = this.#values.get(short)?.deref()
     if (known) return known
     const made = make()
@@ -29,4 +34,8 @@ export class WeakInterner<V extends object> {
   get size(): number {
     return this.#values.size
   }
+}
+
+function shortened(key: string): string {
+  return key.length > LONG ? hash('sha256', key, 'base64') : key
 }

@@ -225,6 +225,17 @@ describe('a change', () => {
     expect(listed(setup, ada)).toEqual({ namespaces: ['team-a'] })
   })
 
+  it('of a role while nobody is bound to it is not missed, whoever remembers what it was', () => {
+    const reads = binding('team-a', 'one', 'ClusterRole/view', 'user ada')
+    const setup = having(clusterRole('view', 'list pods'), reads)
+    const remembered = setup.rights.decisionOf(ada)
+    expect(plain(remembered.read('Pod', 'list').scope)).toEqual({ namespaces: ['team-a'] })
+    remove(setup.cluster, reads)
+    apply(setup.cluster, clusterRole('view', 'list services'), reads)
+    expect(listed(setup, ada)).toBe('nothing')
+    expect(setup.rights.decisionOf(ada)).not.toBe(remembered)
+  })
+
   it('touches nobody whom it does not concern, nor one that changes no right', () => {
     const setup = having(
       clusterRole('view', 'list pods'),
@@ -504,6 +515,50 @@ describe('compiled rights', () => {
     expect(rights.decisionOf({ name: 'someone', groups: ['ops', 'unbound'] })).toBe(decision)
     expect(rights.decisionOf({ name: 'eve', groups: ['ops'] })).toBe(decision)
     expect(rights.decisionOf(eve)).not.toBe(decision)
+  })
+
+  it('are one object whoever asks first, and however the grants are spread', () => {
+    const spread = [
+      clusterRole('view', 'list pods'),
+      ...['team-a', 'team-b', 'team-c'].map((namespace) =>
+        binding(namespace, 'all', 'ClusterRole/view', 'user all', `group ${namespace}`),
+      ),
+      binding('team-a', 'two', 'ClusterRole/view', 'group first-two'),
+      binding('team-b', 'two', 'ClusterRole/view', 'group first-two'),
+    ]
+    const users = [
+      { name: 'all', groups: [] },
+      { name: 'x', groups: ['team-a', 'team-b', 'team-c'] },
+      { name: 'y', groups: ['first-two', 'team-c', 'team-a'] },
+      { name: 'z', groups: ['team-c', 'first-two'] },
+    ]
+    for (const first of users) {
+      const { rights } = having(...spread)
+      const decision = rights.decisionOf(first)
+      for (const user of users) expect(rights.decisionOf(user), `${first.name}, ${user.name}`).toBe(decision)
+    }
+  })
+
+  it('share what is large and common: the own rest is all that each costs', () => {
+    const many = Array.from({ length: 500 }, (_, i) =>
+      binding(`ns-${i}`, 'many', 'ClusterRole/view', 'group many'),
+    )
+    const setup = having(
+      clusterRole('view', 'list,watch pods'),
+      clusterRole('named', 'list pods web'),
+      ...many,
+      binding('own', 'own', 'ClusterRole/view', 'user ada'),
+      binding('ns-3', 'own', 'ClusterRole/named', 'user ada'),
+      binding('own', 'named', 'ClusterRole/named', 'user bob'),
+    )
+    const common = Array.from({ length: 500 }, (_, i) => `ns-${i}`)
+    const { scope } = setup.rights.decisionOf({ name: 'ada', groups: ['many'] }).read('Pod', 'list')
+    expect(plain(scope)).toEqual({ namespaces: [...common, 'own'].sort() })
+    expect(scope !== 'all' && scope?.namespaces.size).toBe(501)
+    expect(listed(setup, { name: 'bob', groups: ['many'] })).toEqual({
+      namespaces: common.sort(),
+      objects: ['own/web'],
+    })
   })
 
   it('keep nothing of what is gone', async () => {
