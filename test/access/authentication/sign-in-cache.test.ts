@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import { describe, expect, it, vi } from 'vitest'
 import { AuthenticationError } from '../../../src/access/authentication/authenticator.ts'
 import type { SignIn } from '../../../src/access/authentication/sign-in.ts'
@@ -301,18 +302,21 @@ describe('a sign-in that may be revoked elsewhere', () => {
 })
 
 describe('the cost of a token that is known', () => {
-  it('is some microseconds', async () => {
+  it('is little more than its hash', async () => {
     const { cache } = stage()
     const token = 'x'.repeat(1_200)
     await cache.viewer(token, () => signInOf('alice'))
-    const measure = () => {
+    const measure = (work: () => unknown): number => {
       const started = process.hrtime.bigint()
-      for (let i = 0; i < 20_000; i++) void cache.viewer(token, unchecked)
-      return Number(process.hrtime.bigint() - started) / 20_000 / 1_000
+      for (let i = 0; i < 5_000; i++) work()
+      return Number(process.hrtime.bigint() - started)
     }
-    measure()
-    const micros = Math.min(measure(), measure(), measure())
-    // Measured: 2 µs for a token of 1.2 KB, nearly all of it the hash. The bound leaves room for a busy machine.
-    expect(micros).toBeLessThan(25)
+    // Beside each other, so that both meet the same load of the machine; the best of some.
+    const ratios = Array.from({ length: 10 }, () => {
+      const hashing = measure(() => hash('sha256', token, 'base64url'))
+      return measure(() => cache.viewer(token, unchecked)) / hashing
+    })
+    // Measured: 1.2 of about 1.8 µs.
+    expect(Math.min(...ratios)).toBeLessThan(2.5)
   })
 })
