@@ -14,7 +14,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { GraphQLError } from 'graphql'
-import type { Viewer } from '../access/viewer.ts'
+import type { SignInEnd, Viewer } from '../access/viewer.ts'
 import type { Payload } from '../events/live.ts'
 import type { Exchange } from './exchange.ts'
 import { admit, type EndpointOptions, type GraphQLEndpoint, type MediaType } from './graphql-endpoint.ts'
@@ -59,10 +59,11 @@ export class EventStreamEndpoint {
     if (response.destroyed) return
     let presence: Presence
     try {
-      presence = new Presence(exchange.viewer, this.#options, ({ message }) => {
+      const end = ({ message }: SignInEnd) => {
         operation.stop()
         stream.fail([new GraphQLError(message, { extensions: { code: 'UNAUTHENTICATED' } })])
-      })
+      }
+      presence = new Presence(exchange.viewer, this.#options, end, parsed.caller)
     } catch (error) {
       this.#options.json.fail(error, response, media)
       return

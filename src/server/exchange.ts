@@ -10,6 +10,7 @@ import type { Clock } from '../fleet/clock.ts'
 import { RequestAborted } from './answer-errors.ts'
 import type { Asker, ExecutionContext } from './execution.ts'
 import type { Place, Quotas } from './quotas.ts'
+import type { Caller } from './request.ts'
 
 /** Who sent a request, and what executing it needs: the server's view of access control. */
 export interface Access extends SignIns {
@@ -104,8 +105,8 @@ export class Waiting {
    * Takes a place among the requests of its user that wait; `until` does it for what has begun. Throws
    * LIMIT_EXCEEDED. For what must not begin where there is none: a mutation.
    */
-  place(exchange: Exchange): Place {
-    return this.#quotas.take(exchange.viewer, 'requestsPerUser')
+  place(exchange: Exchange, caller?: Caller): Place {
+    return this.#quotas.take(exchange.viewer, 'requestsPerUser', caller)
   }
 
   /**

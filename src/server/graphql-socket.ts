@@ -27,7 +27,7 @@ import { GraphQLError } from 'graphql'
 import { CloseCode, MessageType, parseMessage, type SubscribeMessage } from 'graphql-ws'
 import type { RawData, WebSocket } from 'ws'
 import type { Credentials } from '../access/authentication/authenticator.ts'
-import type { Viewer } from '../access/viewer.ts'
+import type { SignInEnd, Viewer } from '../access/viewer.ts'
 import type { Payload } from '../events/live.ts'
 import type { Clock } from '../fleet/clock.ts'
 import { internal, REFUSALS } from './answer-errors.ts'
@@ -143,6 +143,7 @@ export class GraphQLSocket implements OpenStream {
 
   /** Closes, and hears nothing of what is still coming. */
   #drop(code: number, reason: string): void {
+    if (this.#presence) this.#setup.quotas.flooded(this.#presence.viewer(), reason)
     this.close(code, reason)
     this.#ws.pause()
     this.#socket.end()
@@ -304,9 +305,8 @@ export class GraphQLSocket implements OpenStream {
   /** Throws LIMIT_EXCEEDED. */
   #acknowledge(viewer: Viewer): void {
     if (this.#ws.readyState !== OPEN) return
-    this.#presence = new Presence(viewer, this.#setup, ({ message }) =>
-      this.close(CloseCode.Unauthorized, closeReason(message)),
-    )
+    const end = ({ message }: SignInEnd) => this.close(CloseCode.Unauthorized, closeReason(message))
+    this.#presence = new Presence(viewer, this.#setup, end, callerOf(this.#socket.remoteAddress))
     this.#cancelInit?.()
     this.#countNoMore?.()
     const payload = { viewer: viewer.user.name, expiresAt: timeOf(viewer) }

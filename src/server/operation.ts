@@ -64,7 +64,7 @@ export class Operation {
     try {
       const type = executor.operationType(request, this.#exchange)
       if (type === OperationTypeNode.SUBSCRIPTION) {
-        this.#place = quotas.take(this.#exchange.viewer, 'subscriptionsPerUser')
+        this.#place = quotas.take(this.#exchange.viewer, 'subscriptionsPerUser', request.caller)
         const subscription = executor.subscribe(request, this.#exchange)
         if (subscription instanceof Promise) this.#await(subscription, (it) => this.#follow(it))
         else this.#follow(subscription)
@@ -72,7 +72,7 @@ export class Operation {
       }
       this.#exchange.pin()
       // What has begun to change something is not to be refused any more.
-      if (type === OperationTypeNode.MUTATION) place = waiting.place(this.#exchange)
+      if (type === OperationTypeNode.MUTATION) place = waiting.place(this.#exchange, request.caller)
       const answer = executor.answer(request, this.#exchange)
       if (answer instanceof Promise) {
         this.#await(waiting.until(answer, this.#exchange, undefined, place), (answer) => this.#answer(answer))

@@ -7,6 +7,7 @@
 import { identityOf, type SignInEnd, type Viewer } from '../access/viewer.ts'
 import type { Access } from './exchange.ts'
 import type { Pace, Place, Quotas } from './quotas.ts'
+import type { Caller } from './request.ts'
 
 export interface PresenceSetup {
   readonly access: Access
@@ -23,11 +24,11 @@ export class Presence {
   #unlisten: () => void
 
   /** Throws LIMIT_EXCEEDED. `onEnd` is called at most once, and not after `leave`. */
-  constructor(viewer: Viewer, setup: PresenceSetup, onEnd: (end: SignInEnd) => void) {
+  constructor(viewer: Viewer, setup: PresenceSetup, onEnd: (end: SignInEnd) => void, caller?: Caller) {
     this.#setup = setup
     this.#onEnd = onEnd
     this.#viewer = viewer
-    this.#place = setup.quotas.take(viewer, 'connectionsPerUser')
+    this.#place = setup.quotas.take(viewer, 'connectionsPerUser', caller)
     try {
       this.#unlisten = setup.access.onEnd(viewer, onEnd)
     } catch (error) {

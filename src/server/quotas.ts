@@ -9,6 +9,7 @@
 import { GraphQLError } from 'graphql'
 import { identityOf, type Viewer } from '../access/viewer.ts'
 import type { Limits } from './limits.ts'
+import type { Caller } from './request.ts'
 
 /** Quotas of one user; each is the name of its limit. */
 const QUOTAS = ['connectionsPerUser', 'subscriptionsPerUser', 'requestsPerUser'] as const
@@ -32,13 +33,18 @@ export interface Load {
   readonly users: number
 }
 
+type OnRefused = (error: GraphQLError, viewer: Viewer, caller: Caller | undefined) => void
+
 export class Quotas {
   readonly #limits: QuotaLimits
   readonly #shares = new Map<string, Share>()
   readonly #all = counts()
+  readonly #onRefused: OnRefused
 
-  constructor(limits: QuotaLimits) {
+  /** `onRefused`: for the audit records. */
+  constructor(limits: QuotaLimits, onRefused: OnRefused = () => {}) {
     this.#limits = limits
+    this.#onRefused = onRefused
   }
 
   get load(): Load {
@@ -51,19 +57,14 @@ export class Quotas {
   }
 
   /** Takes one place. Throws LIMIT_EXCEEDED, whose `extensions.limit` names the limit. */
-  take(viewer: Viewer, quota: Quota): Place {
-    if (quota === 'subscriptionsPerUser') {
-      const most = this.#limits.subscriptions
-      if (this.#all[quota] >= most) {
-        throw full('subscriptions', `The server has ${most} subscriptions open, and takes no more.`)
-      }
-    }
+  take(viewer: Viewer, quota: Quota, caller?: Caller): Place {
     const share = viewer.method === 'ANONYMOUS' ? undefined : this.#shareOf(viewer)
+    const error = this.#refusal(quota, share)
+    if (error) {
+      this.#onRefused(error, viewer, caller)
+      throw error
+    }
     if (share) {
-      const most = this.#limits[quota]
-      if (share.counts[quota] >= most) {
-        throw full(quota, `You have ${most} ${NAMES[quota]} open: that is the most for one user.`)
-      }
       share.counts[quota]++
       share.places++
       this.#shares.set(share.identity, share)
@@ -72,12 +73,29 @@ export class Quotas {
     return new Place(this, quota, share)
   }
 
+  /** A connection of this user is closed for what came over it. */
+  flooded(viewer: Viewer, message: string): void {
+    const error = new GraphQLError(message, { extensions: { code: 'RATE_LIMITED' } })
+    this.#onRefused(error, viewer, undefined)
+  }
+
   /** Of a place, which calls it once. */
   free(quota: Quota, share: Share | undefined): void {
     this.#all[quota]--
     if (!share) return
     share.counts[quota]--
     if (--share.places === 0) this.#shares.delete(share.identity)
+  }
+
+  #refusal(quota: Quota, share: Share | undefined): GraphQLError | undefined {
+    const inAll = this.#limits.subscriptions
+    if (quota === 'subscriptionsPerUser' && this.#all[quota] >= inAll) {
+      return full('subscriptions', `The server has ${inAll} subscriptions open, and takes no more.`)
+    }
+    const most = this.#limits[quota]
+    return share && share.counts[quota] >= most
+      ? full(quota, `You have ${most} ${NAMES[quota]} open: that is the most for one user.`)
+      : undefined
   }
 
   #shareOf(viewer: Viewer): Share {

@@ -138,6 +138,7 @@ export class OpenAccess extends Error {
 }
 
 const PATH = '/graphql'
+const NO_DOCUMENT = { operationName: null, operationHash: null } as const
 
 /** Clients of a server that stops are sent away within this time, at most: the next has to take them all. */
 const DRAIN_MS = 2_000
@@ -171,7 +172,9 @@ export async function startServer(setup: ServerSetup): Promise<RunningServer> {
     rightsKey,
   })
   let draining = false
-  const quotas = new Quotas(executor.limits)
+  const quotas = new Quotas(executor.limits, (error, viewer, caller) =>
+    records?.refused([error], () => ({ viewer, caller, ...NO_DOCUMENT, startedAt: null })),
+  )
   const waiting = new Waiting(clock, executor.limits.timeoutMs, quotas)
   const { socketBytes = 64 * 1024, keepAliveMs = 12_000, initTimeoutMs = 10_000 } = options.live ?? {}
   const access = guardSignIns(inTime(setup.access, clock, initTimeoutMs), { rates, records })

@@ -77,6 +77,22 @@ describe('quotas', () => {
     expect(quotas.load).toEqual(NOTHING)
   })
 
+  test('tell who was refused what', () => {
+    const told: unknown[] = []
+    const limits = { ...DEFAULT_LIMITS, subscriptionsPerUser: 1 }
+    const quotas = new Quotas(limits, ({ extensions }, { user }, caller) =>
+      told.push([user.name, extensions['limit'] ?? extensions['code'], caller?.remoteAddress]),
+    )
+    quotas.take(user('ann'), 'subscriptionsPerUser')
+    const caller = { correlationId: '1', remoteAddress: '10.0.0.1' }
+    expect(() => quotas.take(user('ann'), 'subscriptionsPerUser', caller)).toThrow('the most for one user')
+    quotas.flooded(user('ben'), 'Too many messages')
+    expect(told).toEqual([
+      ['ann', 'subscriptionsPerUser', '10.0.0.1'],
+      ['ben', 'RATE_LIMITED', undefined],
+    ])
+  })
+
   test('hold for nobody in particular who did not sign in, but for all together', () => {
     const quotas = new Quotas({ ...DEFAULT_LIMITS, subscriptionsPerUser: 1, subscriptions: 3 })
     const nobody = viewerOf({ name: 'system:anonymous', groups: [] })
