@@ -8,7 +8,7 @@ import type { LabelSelector, LabelSet, Row } from '../kubernetes/rows.ts'
 import { acceptedValues, standsUnder } from './indexes.ts'
 import { allows, type Extent, extentOf, SEEK_COST } from './scope.ts'
 import type { IndexCondition, ScopedTable, Selection } from './selection.ts'
-import { ArrayRows, ChunkedRows, compareRows, MergedRows, mergeSorted, NO_ROWS } from './sorted-rows.ts'
+import { ArrayRows, compareRows, MergedRows, mergeSorted, NO_ROWS } from './sorted-rows.ts'
 import type { SortedRows, TableReader } from './table.ts'
 
 /** A key to start at, itself included. */
@@ -113,23 +113,29 @@ export class Matches<R extends Row> {
 
   #inRanges(key: Key | undefined, descending: boolean): Iterable<R> {
     if (this.#namespaces) {
-      if (descending || this.#prefix !== '' || !(this.#base instanceof ChunkedRows)) {
-        return this.#seek(this.#namespaces, key, descending)
-      }
-      if (!key) return this.#base.within(this.#namespaces)
-      const first = this.#namespaces.findIndex((namespace) => namespace >= key.namespace)
-      if (first === -1) return NO_ROWS.all()
-      return this.#base.within(
-        this.#namespaces,
-        first,
-        this.#namespaces[first] === key.namespace ? key.name : '',
-      )
+      return this.#part === 'all' && this.#prefix === ''
+        ? this.#together(this.#namespaces, key, descending)
+        : this.#seek(this.#namespaces, key, descending)
     }
     if (this.#prefix !== '') return this.#skip(key, descending)
     return key ? this.#base.from(key.namespace, key.name, descending) : this.#base.all(descending)
   }
 
-  /** The given namespaces, one after the other. */
+  /** The given namespaces, each of which the table has at hand. */
+  *#together(namespaces: readonly string[], key: Key | undefined, descending: boolean): Iterable<R> {
+    for (const namespace of descending ? namespaces.toReversed() : namespaces) {
+      if (key && namespace !== key.namespace && descending === namespace > key.namespace) continue
+      const rows = this.#table.rows(namespace) as SortedRows as SortedRows<R>
+      if (key?.namespace === namespace) yield* rows.from(namespace, key.name, descending)
+      else if (rows instanceof ArrayRows && !descending) {
+        const all = (rows as ArrayRows<R>).rows
+        // Not `yield*`: delegating to an array's iterator doubles the cost of a row.
+        for (let i = 0; i < all.length; i++) yield all[i]!
+      } else yield* rows.all(descending)
+    }
+  }
+
+  /** The given namespaces of the base, one after the other. */
   *#seek(namespaces: readonly string[], key: Key | undefined, descending: boolean): Iterable<R> {
     for (const namespace of descending ? namespaces.toReversed() : namespaces) {
       if (key && namespace !== key.namespace && descending === namespace > key.namespace) continue

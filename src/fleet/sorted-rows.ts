@@ -29,17 +29,6 @@ export function lowerBound(rows: readonly Row[], namespace: string, name: string
   return low
 }
 
-/** The first index from `low` on whose row is of this namespace or a later one. */
-function namespaceBound(rows: readonly Row[], namespace: string, low: number): number {
-  let high = rows.length
-  while (low < high) {
-    const middle = (low + high) >>> 1
-    if (rows[middle]!.namespace < namespace) low = middle + 1
-    else high = middle
-  }
-  return low
-}
-
 /** Whether a sorted array has exactly this key at this index. */
 export function isAt(rows: readonly Row[], index: number, namespace: string, name: string): boolean {
   const row = rows[index]
@@ -52,6 +41,10 @@ export class ArrayRows<R extends Row> implements SortedRows<R> {
 
   constructor(rows: readonly R[]) {
     this.#rows = rows
+  }
+
+  get rows(): readonly R[] {
+    return this.#rows
   }
 
   get size(): number {
@@ -178,47 +171,10 @@ export class ChunkedRows<R extends Row> implements SortedRows<R> {
     }
   }
 
-  /**
-   * The rows of some namespaces, which are in order: from this one on, and in it from this name. What lies
-   * between them is passed over.
-   */
-  *within(namespaces: readonly string[], first = 0, name = ''): Iterable<R> {
+  /** The first chunk whose last row is not before the key; the number of chunks if there is none. */
+  #chunkOf(namespace: string, name: string): number {
     const chunks = this.#chunks
-    let at = 0
-    let i = 0
-    for (let n = first; n < namespaces.length; n++) {
-      const namespace = namespaces[n]!
-      // Mostly the next one is in the same chunk.
-      let chunk = chunks[at]
-      if (!chunk) return
-      if (chunk[chunk.length - 1]!.namespace < namespace) {
-        at = this.#chunkOf(namespace, '', at + 1)
-        chunk = chunks[at]
-        if (!chunk) return
-        i = 0
-      }
-      i = namespaceBound(chunk, namespace, i)
-      if (n === first && name !== '') {
-        at = this.#chunkOf(namespace, name, at)
-        chunk = chunks[at]
-        if (!chunk) return
-        i = lowerBound(chunk, namespace, name)
-      }
-      for (;;) {
-        const row = chunk[i]!
-        if (row.namespace !== namespace) break
-        yield row
-        if (++i < chunk.length) continue
-        chunk = chunks[++at]
-        if (!chunk) return
-        i = 0
-      }
-    }
-  }
-
-  /** The first chunk whose last row is not before the key; the number of chunks if there is none. None before `low` is. */
-  #chunkOf(namespace: string, name: string, low = 0): number {
-    const chunks = this.#chunks
+    let low = 0
     let high = chunks.length
     while (low < high) {
       const middle = (low + high) >>> 1
