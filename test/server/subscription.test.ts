@@ -1,6 +1,6 @@
 /** How the executor prepares subscriptions and renders their events. */
 import { describe, expect, test } from 'vitest'
-import { viewerOf } from '../../src/access/viewer.ts'
+import { viewerOf, type Viewer } from '../../src/access/viewer.ts'
 import { Exchange } from '../../src/server/exchange.ts'
 import { Executor } from '../../src/server/execution.ts'
 import { FakeHub, event } from './fake-hub.ts'
@@ -88,6 +88,33 @@ describe('a subscription', () => {
     const { render } = await live('subscription { animalChanges { undeclared } }')
     expect(String(render([change(1)])[0])).toContain('INTERNAL')
     expect(String(logger.lines[0]?.fields['err'])).toContain('extensions.live')
+  })
+
+  test('is rendered for whoever gives the render, whoever else follows the same', async () => {
+    const { executor, access } = setup()
+    const query = 'subscription { animalChanges { object { id friends { name } } } }'
+    const renderOf = async (viewer: Viewer | (() => Viewer)) => {
+      const subscription = await executor.subscribe({ query }, new Exchange(viewer, access))
+      if (subscription.type !== 'live') throw new Error(`it is ${subscription.type}`)
+      return subscription
+    }
+    const named = (name: string) => viewerOf({ name, groups: [] })
+    let now = named('ann')
+    const [ann, ben] = [await renderOf(() => now), await renderOf(named('ben'))]
+    expect(ann.key).toBe(ben.key)
+    const seenBy = () => access.contexts.at(-1)?.viewer?.user.name
+    const texts = new Set<string>()
+    // Before it is compiled and afterwards.
+    for (let round = 0; round < 5; round++) {
+      texts.add(String(ann.render([change(1)])[0]))
+      expect(seenBy()).toBe('ann')
+      texts.add(String(ben.render([change(1)])[0]))
+      expect(seenBy()).toBe('ben')
+    }
+    expect(texts.size).toBe(1)
+    now = named('ann, renewed')
+    ann.render([change(1)])
+    expect(seenBy()).toBe('ann, renewed')
   })
 
   test('ends no shared work with the one who began it', async () => {
