@@ -11,6 +11,7 @@ import { createAuthentication, type Authentication } from './access/authenticati
 import { redisRevocations } from './access/authentication/redis-revocations.ts'
 import type { Revocations } from './access/authentication/revocations.ts'
 import { createToken, printTokenEntry } from './access/authentication/static-tokens.ts'
+import { AuthenticationSetupError } from './access/authentication/sign-in.ts'
 import { AuthorizedFleet } from './access/authorized-fleet.ts'
 import { createClusterPolicy } from './access/cluster-policy.ts'
 import { AskedReviews } from './access/reviews.ts'
@@ -28,6 +29,8 @@ import { createContext } from './graph/context.ts'
 import { createSchema } from './graph/schema.ts'
 import type { Logger } from './server/logger.ts'
 import { startServer } from './server/server.ts'
+import { TlsError } from './server/tls.ts'
+import { TrustedDocumentsError } from './server/trusted-documents.ts'
 import { demoFleet } from './simulator/fixtures/demo-fleet.ts'
 import { demoUsers } from './simulator/fixtures/demo-people.ts'
 import { startSimulator, type ControlledCluster, type Simulator } from './simulator/simulator.ts'
@@ -35,6 +38,7 @@ import { startSimulator, type ControlledCluster, type Simulator } from './simula
 export { createToken, printTokenEntry } from './access/authentication/static-tokens.ts'
 export { leastPrivilegedRole, type Right } from './fleet/least-privilege.ts'
 export { printFleetSchema } from './graph/schema.ts'
+export { REDACTION } from './server/logger.ts'
 export type { FleetReport } from './fleet/check.ts'
 
 export interface Gateway {
@@ -53,7 +57,7 @@ export interface GatewayOptions {
 }
 
 /** Nobody could sign in. */
-export class NoSignIn extends Error {
+class NoSignIn extends Error {
   override readonly name = 'NoSignIn'
   readonly code = 'NO_SIGN_IN'
 
@@ -63,6 +67,9 @@ export class NoSignIn extends Error {
     )
   }
 }
+
+/** What is wrong in the configuration beyond its syntax: the message says what, and in which file. */
+export const MISCONFIGURED = [NoSignIn, AuthenticationSetupError, TlsError, TrustedDocumentsError] as const
 
 /** How long sources of clusters may take until the port is opened without them. */
 const SOURCES_MS = 5_000

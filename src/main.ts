@@ -17,9 +17,10 @@ import {
   createGateway,
   createToken,
   leastPrivilegedRole,
-  NoSignIn,
+  MISCONFIGURED,
   printFleetSchema,
   printTokenEntry,
+  REDACTION,
   type FleetReport,
   type Gateway,
   type Right,
@@ -213,7 +214,8 @@ async function main(args: readonly string[]): Promise<number> {
   } catch (error) {
     console.error(`fleetgraph ${name}: ${messageOf(error)}`)
     if (error instanceof UsageError) console.error(`\n${command.help}`)
-    return error instanceof ConfigError || error instanceof UsageError || error instanceof NoSignIn ? 2 : 1
+    const wrong = [ConfigError, UsageError, ...MISCONFIGURED]
+    return wrong.some((type) => error instanceof type) ? 2 : 1
   }
 }
 
@@ -236,7 +238,10 @@ function configuration(options: Readonly<Record<string, unknown>>): Config {
 
 /** Serves until SIGTERM or SIGINT, then drains; a second signal ends the process at once. */
 async function runUntilSignal(config: Config, start: (logger: Logger) => Promise<Gateway>): Promise<number> {
-  const logger = pino({ level: config.log.level }, pino.destination({ dest: 2, sync: false }))
+  const logger = pino(
+    { level: config.log.level, redact: REDACTION },
+    pino.destination({ dest: 2, sync: false }),
+  )
   const gateway = await start(logger)
   const signal = await new Promise<NodeJS.Signals>((resolve) => {
     for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => resolve(name))

@@ -27,6 +27,9 @@ import { parse } from 'yaml'
 import { loadConfig } from '../../src/config.ts'
 import { ADMIN, writeTokens } from '../support/test-tokens.ts'
 
+/** Of tests that start our process. */
+const SLOW = { timeout: 60_000 }
+
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const read = (name: string): string => readFileSync(join(ROOT, name), 'utf8')
 
@@ -131,48 +134,52 @@ describe('the image', () => {
     expect(await check()).toBe(1)
   })
 
-  it('holds all that the gateway needs to serve, with packages of production alone and nowhere to write', async () => {
-    const app = productionLayout(join(directory, 'app'))
-    const tokens = join(directory, 'image-tokens.yaml')
-    writeTokens(tokens, [ADMIN])
-    const [, entry] = JSON.parse(last('ENTRYPOINT')) as [string, string]
-    const command = JSON.parse(last('CMD')) as string[]
-    const child = spawn(
-      process.execPath,
-      // The packages are links to those of the project; resolving them there would find its tools, too.
-      ['--preserve-symlinks', '--preserve-symlinks-main', entry, ...command],
-      {
-        cwd: app,
-        env: {
-          FLEETGRAPH_SERVER_PORT: '0',
-          FLEETGRAPH_AUTHENTICATION_TOKENS_FILE: tokens,
-          KUBECONFIG: '/dev/null',
-          HOME: '/nowhere',
-          TMPDIR: '/nowhere',
+  it(
+    'holds all that the gateway needs to serve, with packages of production alone and nowhere to write',
+    SLOW,
+    async () => {
+      const app = productionLayout(join(directory, 'app'))
+      const tokens = join(directory, 'image-tokens.yaml')
+      writeTokens(tokens, [ADMIN])
+      const [, entry] = JSON.parse(last('ENTRYPOINT')) as [string, string]
+      const command = JSON.parse(last('CMD')) as string[]
+      const child = spawn(
+        process.execPath,
+        // The packages are links to those of the project; resolving them there would find its tools, too.
+        ['--preserve-symlinks', '--preserve-symlinks-main', entry, ...command],
+        {
+          cwd: app,
+          env: {
+            FLEETGRAPH_SERVER_PORT: '0',
+            FLEETGRAPH_AUTHENTICATION_TOKENS_FILE: tokens,
+            KUBECONFIG: '/dev/null',
+            HOME: '/nowhere',
+            TMPDIR: '/nowhere',
+          },
+          stdio: ['ignore', 'ignore', 'pipe'],
         },
-        stdio: ['ignore', 'ignore', 'pipe'],
-      },
-    )
-    const lines: string[] = []
-    try {
-      const url = await new Promise<string>((resolve, reject) => {
-        createInterface({ input: child.stderr }).on('line', (line) => {
-          lines.push(line)
-          const found = /"url":"(http:[^"]+)"/.exec(line)?.[1]
-          if (found !== undefined) resolve(found)
+      )
+      const lines: string[] = []
+      try {
+        const url = await new Promise<string>((resolve, reject) => {
+          createInterface({ input: child.stderr }).on('line', (line) => {
+            lines.push(line)
+            const found = /"url":"(http:[^"]+)"/.exec(line)?.[1]
+            if (found !== undefined) resolve(found)
+          })
+          child.once('exit', (code) => reject(new Error(`exit code ${code}:\n${lines.join('\n')}`)))
         })
-        child.once('exit', (code) => reject(new Error(`exit code ${code}:\n${lines.join('\n')}`)))
-      })
-      expect((await fetch(`${url}/healthz`)).status).toBe(200)
-      const page = await fetch(`${url}/graphql`, { headers: { accept: 'text/html' } })
-      expect(await page.text()).toContain('The whole fleet in one request')
-    } finally {
-      const exited = child.exitCode === null ? once(child, 'exit') : undefined
-      child.kill('SIGTERM')
-      await exited
-    }
-    expect(child.exitCode).toBe(0)
-  })
+        expect((await fetch(`${url}/healthz`)).status).toBe(200)
+        const page = await fetch(`${url}/graphql`, { headers: { accept: 'text/html' } })
+        expect(await page.text()).toContain('The whole fleet in one request')
+      } finally {
+        const exited = child.exitCode === null ? once(child, 'exit') : undefined
+        child.kill('SIGTERM')
+        await exited
+      }
+      expect(child.exitCode).toBe(0)
+    },
+  )
 })
 
 describe('the compose file', () => {
@@ -226,7 +233,7 @@ describe('the compose file', () => {
     expect(/reverse_proxy (.*) \{/.exec(proxy!.environment!['CADDYFILE']!)![1]!.split(' ')).toEqual(upstreams)
   })
 
-  it('makes the token once, prints it, and makes no other when it is started anew', async () => {
+  it('makes the token once, prints it, and makes no other when it is started anew', SLOW, async () => {
     const { entrypoint, command } = compose.services['token']!
     const tokens = join(directory, 'tokens.yaml')
     const [shell, ...args] = [...entrypoint!, ...command!].map((word) =>
