@@ -154,9 +154,16 @@ function parseError(error: unknown, limits: Limits): GraphQLError {
     : coded(error, 'GRAPHQL_PARSE_FAILED')
 }
 
+/** What is wrong quotes what was sent, which is not to be sent back by the megabyte. */
+const MAX_MESSAGE = 1_000
+
+function short(text: string, most: number): string {
+  return text.length > most ? `${text.slice(0, most)}…` : text
+}
+
 /** The same error with a code that clients can tell apart. */
 export function coded(error: GraphQLError, code: string): GraphQLError {
-  return new GraphQLError(error.message, {
+  return new GraphQLError(short(error.message, MAX_MESSAGE), {
     ...(error.nodes && { nodes: error.nodes }),
     ...(error.source && { source: error.source }),
     ...(error.positions && { positions: error.positions }),
@@ -169,7 +176,7 @@ export function coded(error: GraphQLError, code: string): GraphQLError {
 function noOperation(count: number, name: string | undefined): GraphQLError {
   const message =
     name !== undefined
-      ? `The document has no operation named "${name}".`
+      ? `The document has no operation named "${short(name, 100)}".`
       : count === 0
         ? 'The document has no operation.'
         : 'The document has several operations: operationName has to say which one.'

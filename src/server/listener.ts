@@ -11,7 +11,7 @@ import { createServer as createTlsServer } from 'node:https'
 import type { Duplex } from 'node:stream'
 import type { Clock } from '../fleet/clock.ts'
 import type { Logger } from './logger.ts'
-import { replyFor } from './reply.ts'
+import { queuedWith, replyFor } from './reply.ts'
 import { readTls, reloadTls, type TlsFiles } from './tls.ts'
 
 export interface ListenerOptions {
@@ -35,20 +35,10 @@ const MAX_PIPELINED = 64
 /** Throws `TlsError`. Ends what it began when it closes. */
 export function createListener(options: ListenerOptions): Server {
   const { handle, tls, logger, clock } = options
-  const waiting = new WeakMap<object, number>()
   /** A connection may send on while it is answered: what comes then has no socket yet. */
   const bounded = (request: IncomingMessage, response: ServerResponse): void => {
-    if (response.socket === null) {
-      const { socket } = request
-      const count = (waiting.get(socket) ?? 0) + 1
-      if (count > MAX_PIPELINED) {
-        socket.destroy()
-        return
-      }
-      waiting.set(socket, count)
-      response.once('close', () => waiting.set(socket, (waiting.get(socket) ?? 1) - 1))
-    }
-    handle(request, response)
+    if (response.socket === null && queuedWith(request) > MAX_PIPELINED) request.socket.destroy()
+    else handle(request, response)
   }
   const common = {
     // Of any other protocol that is offered no notice is taken (RFC 9110 §7.8).
@@ -102,7 +92,9 @@ function refuseBytes(error: NodeJS.ErrnoException, socket: Duplex, logger: Logge
     return
   }
   const status = STATUS[code] ?? 400
-  const body = JSON.stringify({ errors: [{ message: `${STATUS_CODES[status]}: send HTTP/1.1, in time.` }] })
+  const body = JSON.stringify({
+    errors: [{ message: `${STATUS_CODES[status]}: this is no request, or it took too long.` }],
+  })
   socket.end(
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nconnection: close\r\ncontent-type: application/json; charset=utf-8\r\nx-content-type-options: nosniff\r\nx-request-id: ${id}\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
     () => socket.destroy(),

@@ -147,6 +147,7 @@ export class RateLimits {
 
   /** Milliseconds for which no credentials from there are looked at; 0: they are. */
   signInWaitMs(address: string): number {
+    if (this.#ofAddress.size === 0) return 0
     return this.#ofAddress.get(networkOf(address))?.waitMs() ?? this.#ofAddress.get(ALL_OTHERS)?.waitMs() ?? 0
   }
 

@@ -11,7 +11,7 @@ import {
   type OutgoingHttpHeader,
   type OutgoingHttpHeaders,
 } from 'node:http'
-import { isIP } from 'node:net'
+import { isIP, type Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import { callerOf, type Caller } from './request.ts'
 
@@ -42,12 +42,12 @@ function forwardedFor({ headers }: IncomingMessage): string | undefined {
   return isIP(last) ? last : undefined
 }
 
-/** Nothing of an answer is a page, a script or an image, but for the one page that says so itself. */
+/**
+ * Nothing of an answer is a page, a script or an image, and nothing of it is to be framed; the one page that
+ * there is says what it may do, and the rest.
+ */
 const HEADERS = [
   ['x-content-type-options', 'nosniff'],
-  ['x-frame-options', 'DENY'],
-  ['referrer-policy', 'no-referrer'],
-  ['cross-origin-resource-policy', 'same-origin'],
   ['content-security-policy', "default-src 'none'; frame-ancestors 'none'"],
 ] as const
 
@@ -63,35 +63,55 @@ const EXPOSED = 'x-request-id, retry-after'
 /** What a page of another origin may send. */
 const ASKABLE = 'authorization, content-type, x-fleetgraph-csrf'
 
+/** Answers of one connection that wait for their turn. */
+const QUEUED = Symbol('queued')
+type Queue = Socket & { [QUEUED]?: number }
+
 /** As `http.createServer` takes it. `allowed`: origins whose pages may ask, as browsers write them. */
 export function replyFor(allowed: ReadonlySet<string>): typeof ServerResponse {
+  const isOpen = allowed.size > 0
   return class Reply<R extends IncomingMessage> extends ServerResponse<R> {
     override writeHead(status: number, reasonOrHeaders?: string | Head, headersOrNone?: Head): this {
       const headers = typeof reasonOrHeaders === 'string' ? headersOrNone : reasonOrHeaders
       const { req } = this
-      const { origin } = req.headers
       const common = req.socket instanceof TLSSocket ? SECURE : PLAIN
-      const own = ['x-request-id', callerOfRequest(req).correlationId]
-      if (allowed.size > 0) own.push('vary', 'origin')
-      if (origin !== undefined && allowed.has(origin)) own.push(...leave(origin))
       if (Array.isArray(headers) && this.getHeaderNames().length === 0) {
-        return super.writeHead(status, [...(headers as string[]), ...common, ...own])
+        for (const text of common) headers.push(text)
+        headers.push('x-request-id', callerOfRequest(req).correlationId)
+        if (isOpen) headers.push(...leave(req, allowed))
+        return super.writeHead(status, headers)
       }
-      for (const list of [common, own]) {
-        for (let i = 0; i < list.length; i += 2) {
-          const name = list[i]!
-          if (name === 'vary' || !this.hasHeader(name)) this.setHeader(name, list[i + 1]!)
-        }
+      const more = [...common, 'x-request-id', callerOfRequest(req).correlationId]
+      if (isOpen) more.push(...leave(req, allowed))
+      for (let i = 0; i < more.length; i += 2) {
+        const name = more[i]!
+        if (!this.hasHeader(name)) this.setHeader(name, more[i + 1]!)
       }
       return super.writeHead(status, headers as OutgoingHttpHeaders)
+    }
+
+    /** Node calls it when the answer's turn has come: at once, unless it waits for another. */
+    override assignSocket(socket: Socket): void {
+      const queue = socket as Queue
+      if (queue[QUEUED]) queue[QUEUED]--
+      super.assignSocket(socket)
     }
   }
 }
 
+/** Of a request that was sent before the answer to another: how many wait on its connection by now, with it. */
+export function queuedWith({ socket }: IncomingMessage): number {
+  const queue = socket as Queue
+  return (queue[QUEUED] = (queue[QUEUED] ?? 0) + 1)
+}
+
 type Head = OutgoingHttpHeaders | OutgoingHttpHeader[]
 
-function leave(origin: string): string[] {
+function leave({ headers: { origin } }: IncomingMessage, allowed: ReadonlySet<string>): string[] {
+  if (origin === undefined || !allowed.has(origin)) return ['vary', 'origin']
   return [
+    'vary',
+    'origin',
     'access-control-allow-origin',
     origin,
     'access-control-allow-credentials',

@@ -39,8 +39,15 @@ const MAX_VARIABLES_DEPTH = 32
 /** An id is no longer than a prefix and a hash of any kind; a name in a manifest neither. */
 const MAX_DOCUMENT_ID = 256
 
+/** Unique among all processes; made for each request, so the random part is drawn once. */
+const PROCESS = randomUUID().slice(0, 18)
+let requests = 0
+
 /** An id for what came without one. */
-export function callerOf(remoteAddress: string | undefined, correlationId: string = randomUUID()): Caller {
+export function callerOf(
+  remoteAddress: string | undefined,
+  correlationId = `${PROCESS}-${(++requests).toString(36)}`,
+): Caller {
   return { correlationId, remoteAddress: remoteAddress ?? null }
 }
 

@@ -11,6 +11,9 @@ import type { Clock } from '../fleet/clock.ts'
 const GRACE_MS = 20_000
 const BYTES_PER_MS = 16
 
+/** A shorter answer costs less than the connection that it waits in; that one ends when it stands still. */
+const LARGE = 128 * 1024
+
 export class SlowReaders {
   readonly #clock: Clock
 
@@ -20,6 +23,7 @@ export class SlowReaders {
 
   /** Called once its body of so many bytes was written; most of them have gone out by then. */
   watch(response: ServerResponse, bytes: number): void {
+    if (bytes < LARGE) return
     const waiting = response.socket ? response.socket.writableLength : bytes
     if (waiting === 0 || response.writableFinished) return
     const cancel = this.#clock.after(GRACE_MS + bytes / BYTES_PER_MS, () => {

@@ -99,7 +99,11 @@ export function yogaEndpoint(
       return
     }
     response.setHeader('cache-control', 'no-store')
-    if (isPage) response.setHeader('content-security-policy', PAGE_POLICY)
+    if (isPage) {
+      response.setHeader('content-security-policy', PAGE_POLICY)
+      response.setHeader('x-frame-options', 'DENY')
+      response.setHeader('referrer-policy', 'no-referrer')
+    }
     if (options.draining()) response.setHeader('connection', 'close')
     const answered = yoga(request, response)
     Promise.resolve(answered).catch((error: unknown) => {
