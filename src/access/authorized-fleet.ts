@@ -53,6 +53,7 @@ export class AuthorizedFleet {
   readonly #hub: Live | undefined
   readonly #live: LiveReads
   readonly #doors = new Map<Cluster, Door>()
+  #last: Door | undefined
 
   /**
    * Without a hub nothing can be followed, and there are no positions. A function gives who the viewer is by
@@ -204,7 +205,11 @@ export class AuthorizedFleet {
    */
   position(kinds: readonly Kind[], clusters: readonly Cluster[]): string | null {
     if (!this.#hub) return null
-    for (const cluster of clusters) for (const kind of kinds) this.reads.note(cluster.table(kind))
+    for (const cluster of clusters) {
+      // What may be followed is part of it.
+      this.#door(cluster)
+      for (const kind of kinds) this.reads.note(cluster.table(kind))
+    }
     return this.#hub.position(kinds, clusters, this.#eyes())
   }
 
@@ -255,11 +260,14 @@ export class AuthorizedFleet {
 
   #door(cluster: Cluster): Door {
     const { viewer } = this
-    let door = this.#doors.get(cluster)
-    if (door?.isOf(viewer)) return door
-    this.reads.note(this.#fleet)
-    door = new Door(cluster, viewer, this.#policy, this.reads)
-    this.#doors.set(cluster, door)
+    // A page mostly stays in one cluster.
+    let door = this.#last?.cluster === cluster ? this.#last : this.#doors.get(cluster)
+    if (!door?.isOf(viewer)) {
+      this.reads.note(this.#fleet)
+      door = new Door(cluster, viewer, this.#policy, this.reads)
+      this.#doors.set(cluster, door)
+    }
+    this.#last = door
     return door
   }
 }

@@ -17,7 +17,7 @@ export interface Opened<K extends Kind> {
 }
 
 export class Door {
-  readonly #cluster: Cluster
+  readonly cluster: Cluster
   readonly #viewer: Viewer
   readonly #policy: Policy
   readonly #reads: Reads
@@ -27,7 +27,7 @@ export class Door {
   readonly #tables = new Map<Kind, Opened<Kind>>()
 
   constructor(cluster: Cluster, viewer: Viewer, policy: Policy, reads: Reads) {
-    this.#cluster = cluster
+    this.cluster = cluster
     this.#viewer = viewer
     this.#policy = policy
     this.#reads = reads
@@ -44,7 +44,7 @@ export class Door {
   right(kind: Kind): ReadRight {
     let right = this.#rights.get(kind)
     if (!right) {
-      right = this.#policy.read(this.#viewer, this.#cluster, kind)
+      right = this.#policy.read(this.#viewer, this.cluster, kind)
       if (right.state !== 'PENDING') this.#rights.set(kind, right)
       else if (right.settled) this.#reads.notePending(right.settled)
     }
@@ -58,7 +58,7 @@ export class Door {
     if (known) return known
     const { scope, state } = this.right(kind)
     if (scope === undefined) return undefined
-    const table = this.#cluster.table(kind)
+    const table = this.cluster.table(kind)
     this.#reads.note(table)
     const opened = { table, scope }
     if (state !== 'PENDING') this.#tables.set(kind, opened)

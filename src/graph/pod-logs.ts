@@ -191,7 +191,8 @@ export class PodLogs {
     for (const uid of [...this.#pods.keys(), ...this.#waiting.keys(), ...this.#done]) {
       if (!present.has(uid)) this.#gone(uid)
     }
-    if (this.#pods.size === 0 && this.#done.size === 0 && 'workload' in this.#request.target) {
+    const none = this.#pods.size === 0 && this.#done.size === 0 && !this.#refused
+    if (none && 'workload' in this.#request.target) {
       this.#tell('NOTICE', { message: 'No pod of the workload is there yet; those that come will be read.' })
     }
     this.#check()

@@ -38,9 +38,13 @@ export function liveView(
   policy: Policy = everything,
   clock: Clock = systemClock,
 ): AuthorizedFleet {
+  return new AuthorizedFleet(fleet, viewerOf({ name: 'alice', groups: [] }), policy, hubOf(fleet, clock))
+}
+
+export function hubOf(fleet: Fleet, clock: Clock = systemClock): Hub {
   let hub = HUBS.get(fleet)
   if (!hub) HUBS.set(fleet, (hub = new Hub({ fleet, clock })))
-  return new AuthorizedFleet(fleet, viewerOf({ name: 'alice', groups: [] }), policy, hub)
+  return hub
 }
 
 /** Rejects with the errors of a subscription that may not begin. */

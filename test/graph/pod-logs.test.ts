@@ -1,11 +1,13 @@
 import { describe, expect, it } from 'vitest'
 import { MAX_PODS } from '../../src/graph/pod-logs.ts'
+import { everything, type Policy } from '../../src/access/policy.ts'
 import { ApiError, type ApiRequest, type ByteSink } from '../../src/kubernetes/client.ts'
 import { project } from '../../src/kubernetes/projections/projections.ts'
 import { FakeClock, settled } from '../support/fake-clock.ts'
 import type { FakeCluster } from '../support/fake-fleet.ts'
+import { ScopedPolicy } from '../support/scoped-policy.ts'
 import { pod, shopFleet } from '../support/shop.ts'
-import { follow } from './follow.ts'
+import { follow, hubOf } from './follow.ts'
 
 /** A log that was asked for and has not ended. */
 interface OpenLog {
@@ -66,14 +68,14 @@ class Kubelets {
 
 const FIELDS = 'type pod container line truncated timestamp message error { code message }'
 
-async function setUp(args: string, fields = FIELDS, shop = shopFleet()) {
+async function setUp(args: string, fields = FIELDS, shop = shopFleet(), policy: Policy = everything) {
   const { fleet, eu } = shop
   const kubelets = new Kubelets(eu)
   const clock = new FakeClock()
   const logs = await follow(
     fleet,
     `subscription { podLogs(cluster: "prod-eu", namespace: "shop", ${args}) { ${fields} } }`,
-    { clock },
+    { clock, policy },
   )
   /** Reads events until so many came, in the form `type pod line`. */
   const take = async (count: number) => {
@@ -361,5 +363,55 @@ describe('a subscription to logs', () => {
     await expect(asked).rejects.toMatchObject({
       errors: [{ extensions: { code: 'BAD_USER_INPUT', argument } }],
     })
+  })
+})
+
+describe('a right that is taken away while logs are read', () => {
+  const shown = () => ({ namespaces: new Set(['shop']) })
+
+  it('ends the log of a pod at once, and says so', async () => {
+    const policy = new ScopedPolicy(shown)
+    const { kubelets, logs } = await setUp('pod: "db-0"', FIELDS, shopFleet(), policy)
+    await settled()
+    kubelets.begin('db-0')
+    kubelets.write('db-0', '2026-11-23T04:31:00.1Z before\n')
+    policy.allows = () => ({ allowed: false, reason: 'No role allows it.' })
+    policy.changed()
+    expect(kubelets.open.size).toBe(0)
+    expect(await logs.rest()).toMatchObject([
+      { type: 'STARTED' },
+      { type: 'LINE', line: 'before' },
+      { type: 'ERROR', error: { code: 'FORBIDDEN', message: 'No role allows it.' } },
+    ])
+    expect(policy.listeners).toBe(0)
+  })
+
+  it('ends the logs of a workload, also of pods that were still in line', async () => {
+    const policy = new ScopedPolicy(shown)
+    const shop = shopFleet()
+    const { kubelets, logs } = await setUp(WEB, FIELDS, shop, policy)
+    await settled()
+    const open = kubelets.open.size
+    expect(open).toBeGreaterThan(1)
+    policy.scopes = () => undefined
+    policy.changed()
+    expect(kubelets.open.size).toBe(0)
+    const events = await logs.rest()
+    expect(events.map(({ error }) => error?.code)).toEqual(Array(open).fill('FORBIDDEN'))
+    expect(kubelets.asked).toHaveLength(open)
+  })
+
+  it('ends what is read of a pod that is told as hidden before anything else is', async () => {
+    const policy = new ScopedPolicy(shown)
+    const shop = shopFleet()
+    const { kubelets, logs } = await setUp('pod: "db-0"', FIELDS, shop, policy)
+    await settled()
+    // The hub hears of it first.
+    policy.scopes = () => undefined
+    policy.forget()
+    hubOf(shop.fleet).rightsChanged()
+    const [event] = await logs.rest()
+    expect(event).toMatchObject({ type: 'ERROR', pod: 'db-0', error: { code: 'FORBIDDEN' } })
+    expect(kubelets.open.size).toBe(0)
   })
 })

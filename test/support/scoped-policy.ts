@@ -69,10 +69,15 @@ export class ScopedPolicy implements Policy {
     return () => this.#listeners.delete(own)
   }
 
-  /** What was set has changed. */
-  changed(): void {
+  /** What was set has changed, and nobody is told yet. */
+  forget(): void {
     this.#known.clear()
     this.#revised.revision++
+  }
+
+  /** What was set has changed. */
+  changed(): void {
+    this.forget()
     for (const listener of this.#listeners) listener()
   }
 }
