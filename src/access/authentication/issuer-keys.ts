@@ -39,10 +39,13 @@ export interface ProviderMetadata {
   readonly introspectionEndpoint: string | undefined
 }
 
+/** Between two looks at the keys: so long what is withdrawn goes on counting. */
 const FRESH_MS = 10 * 60_000
+/** After a failure, where nobody asks. */
+const AGAIN_MS = 60_000
 const METADATA_FRESH_MS = 60 * 60_000
 const OLDEST_MS = 24 * 60 * 60_000
-/** After a failure. */
+/** After a failure, where somebody does. */
 const RETRY_MS = 2_000
 
 interface KnownKeys {
@@ -66,6 +69,8 @@ export class IssuerKeys {
   #readAt = -Infinity
   #failedAt = -Infinity
   #refreshing: Promise<void> | undefined
+  #cancelTimer = () => {}
+  #closed = false
 
   constructor(options: IssuerKeysOptions) {
     this.#options = options
@@ -75,6 +80,11 @@ export class IssuerKeys {
   /** Reads the keys ahead of the first token. Never throws. */
   async prepare(): Promise<void> {
     await this.#refresh().catch(() => {})
+  }
+
+  close(): void {
+    this.#closed = true
+    this.#cancelTimer()
   }
 
   /** Rejects with `AuthenticationError` (`UNAVAILABLE`). */
@@ -141,9 +151,7 @@ export class IssuerKeys {
   }
 
   async #current(): Promise<KnownKeys> {
-    const age = this.#options.clock.now() - this.#readAt
-    if (!this.#known || age > OLDEST_MS) await this.#refresh()
-    else if (age > FRESH_MS) void this.prepare()
+    if (!this.#known || this.#options.clock.now() - this.#readAt > OLDEST_MS) await this.#refresh()
     if (!this.#known) throw this.#unavailable(undefined)
     return this.#known
   }
@@ -153,7 +161,13 @@ export class IssuerKeys {
     if (this.#refreshing) return this.#refreshing
     if (this.#options.clock.now() - this.#failedAt < RETRY_MS)
       return Promise.reject(this.#unavailable(undefined))
-    this.#refreshing = this.#read().finally(() => (this.#refreshing = undefined))
+    this.#refreshing = this.#read().finally(() => {
+      this.#refreshing = undefined
+      this.#cancelTimer()
+      // Also where nobody signs in: what is withdrawn has to end.
+      const ms = this.#failedAt > this.#readAt ? AGAIN_MS : FRESH_MS
+      if (!this.#closed) this.#cancelTimer = this.#options.clock.after(ms, () => void this.prepare())
+    })
     return this.#refreshing
   }
 

@@ -178,6 +178,7 @@ export class OidcIssuer implements TokenAuthenticator {
 
   async close(): Promise<void> {
     this.#forget()
+    this.#keys.close()
     await this.#http.close()
   }
 

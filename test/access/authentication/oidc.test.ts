@@ -471,6 +471,18 @@ describe('the keys of a provider', () => {
     })
   })
 
+  it('are looked at every ten minutes, so that one that is withdrawn ends its sign-ins', async () => {
+    const rotating = await startOidcProvider({ users: { alice: {} } })
+    closing.push(() => rotating.close())
+    const clock = new FakeClock(Date.now())
+    const made = trusting(issuerOf(rotating.issuer), { clock })
+    const viewer = await made.authenticate(bearer((await rotating.login('alice')).idToken))
+    const end = new Promise<SignInEnd>((resolve) => made.onEnd(viewer, resolve))
+    await rotating.rotate({ keepOld: false })
+    await clock.advance(10 * 60_000)
+    expect(await end).toMatchObject({ code: 'REVOKED' })
+  })
+
   it('are known on while it is away, for a day; a token with a key that is not known has to wait', async () => {
     const leaving = await startOidcProvider({ users: { alice: {} } })
     closing.push(() => leaving.close())
