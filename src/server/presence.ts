@@ -50,11 +50,13 @@ export class Presence {
     if (viewer === this.#viewer) return true
     if (identityOf(viewer) !== identityOf(this.#viewer)) return false
     const { access, rightsKey } = this.#setup
-    const before = rightsKey(this.#viewer)
+    const hasOtherRights = rightsKey(viewer) !== rightsKey(this.#viewer)
+    // Whatever throws, the end of one of them is listened to.
+    const unlisten = access.onEnd(viewer, this.#onEnd)
     this.#unlisten()
+    this.#unlisten = unlisten
     this.#viewer = viewer
-    this.#unlisten = access.onEnd(viewer, this.#onEnd)
-    if (rightsKey(viewer) !== before) access.eyesChanged?.()
+    if (hasOtherRights) access.eyesChanged?.()
     return true
   }
 

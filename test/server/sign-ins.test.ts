@@ -251,6 +251,18 @@ describe('a sign-in that is renewed', () => {
     expect(await client.closed).toEqual({ code: 4401, reason: EXPIRED.message })
   })
 
+  test('and cannot be held on to leaves the old one, whose end is still heard', async () => {
+    const server = await start()
+    const client = await connected(server, 'ann')
+    vi.spyOn(server.access, 'onEnd').mockImplementationOnce(() => {
+      throw new TypeError('secret')
+    })
+    client.send(renewal('ann/dev'))
+    expect(await client.next()).toMatchObject({ payload: { message: 'Internal error' } })
+    server.access.end('ann', EXPIRED)
+    expect((await client.closed).code).toBe(4401)
+  })
+
   test('too late changes nothing any more', async () => {
     const server = await start()
     const client = await connected(server, 'ann')
