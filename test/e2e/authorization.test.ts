@@ -31,7 +31,7 @@ import { at } from '../support/kubernetes-http.ts'
 
 const seed = Number(process.env['FLEETGRAPH_SEED'] ?? Math.floor(Math.random() * 2 ** 31))
 const ROUNDS = 12
-const QUESTIONS = 4_000
+const QUESTIONS = 2_400
 const LISTS = 150
 const AT_A_TIME = 48
 

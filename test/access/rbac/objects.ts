@@ -30,7 +30,7 @@ export function clusterRole(name: string, ...rules: readonly string[]): RbacObje
 }
 
 /** `user ada`, `group dev`, `account team-a/bot` or, of the binding's own namespace, `account bot`. */
-export function subject(text: string): Readonly<Record<string, string>> {
+function subject(text: string): Readonly<Record<string, string>> {
   const [kind, name = ''] = text.split(' ')
   if (kind === 'user') return { apiGroup, kind: 'User', name }
   if (kind === 'group') return { apiGroup, kind: 'Group', name }
