@@ -31,6 +31,9 @@ const SLICES = 100
 /** Until a Redis that does not answer counts as away. */
 const REDIS_MS = 250
 
+/** How long it is not asked again then. */
+const AWAY_MS = 5_000
+
 const MAX_USERS = 100_000
 const MAX_ADDRESSES = 50_000
 
@@ -117,9 +120,9 @@ interface UserAllowances {
 export class RateLimits {
   readonly #limits: RateLimitsOptions['limits']
   readonly #clock: Clock
-  readonly #requests: RateLimiterAbstract
-  readonly #cost: RateLimiterAbstract
-  readonly #failures: RateLimiterAbstract
+  readonly #requests: Counter
+  readonly #cost: Counter
+  readonly #failures: Counter
   /** By sign-in, so that nothing is put together for each request; of one user all are the same. */
   readonly #ofViewer = new WeakMap<Viewer, UserAllowances>()
   readonly #ofUser = new BoundedCache<string, UserAllowances>({ maxCount: MAX_USERS, maxBytes: Infinity })
@@ -129,9 +132,9 @@ export class RateLimits {
   constructor({ limits, redis, clock = systemClock }: RateLimitsOptions) {
     this.#limits = limits
     this.#clock = clock
-    this.#requests = counter('requests', limits.requestsPerMinute, redis)
-    this.#cost = counter('cost', limits.costPerMinute, redis)
-    this.#failures = counter('failures', limits.signInFailuresPerMinute, redis)
+    this.#requests = counter('requests', limits.requestsPerMinute, redis, clock)
+    this.#cost = counter('cost', limits.costPerMinute, redis, clock)
+    this.#failures = counter('failures', limits.signInFailuresPerMinute, redis, clock)
   }
 
   /** Notes a request: 0, or the milliseconds that the user has to wait with it. Nobody counts as anybody. */
@@ -182,7 +185,7 @@ export class RateLimits {
     return known
   }
 
-  #allowance(counter: RateLimiterAbstract, limit: number, key: string): Allowance {
+  #allowance(counter: Counter, limit: number, key: string): Allowance {
     return new Allowance(limit, (points) => reserve(counter, limit, key, points), this.#clock)
   }
 
@@ -194,34 +197,48 @@ export class RateLimits {
   }
 }
 
-function counter(name: string, points: number, redis: RateLimitsOptions['redis']): RateLimiterAbstract {
-  const memory = new RateLimiterMemory({ points, duration: MINUTE_S })
+/** Counts what is consumed under a key: also beyond the limit. Rejects where it cannot. */
+type Counter = (key: string, points: number) => Promise<RateLimiterRes>
+
+function counter(name: string, points: number, redis: RateLimitsOptions['redis'], clock: Clock): Counter {
+  const memory = consumer(new RateLimiterMemory({ points, duration: MINUTE_S }))
   if (!redis) return memory
-  const shared = new RateLimiterRedis({
+  const limiter = new RateLimiterRedis({
     storeClient: redis.client,
     keyPrefix: `${redis.prefix}:rate:${name}`,
     points,
     duration: MINUTE_S,
     rejectIfRedisNotReady: true,
   })
-  return new RLWrapperTimeouts({ limiter: shared, insuranceLimiter: memory, timeoutMs: REDIS_MS })
+  const shared = consumer(new RLWrapperTimeouts({ limiter, timeoutMs: REDIS_MS }))
+  // To find out anew for each slice that Redis does not answer would slow down whoever asks the most.
+  let awayUntil = 0
+  return async (key, points) => {
+    if (clock.now() < awayUntil) return memory(key, points)
+    try {
+      return await shared(key, points)
+    } catch {
+      awayUntil = clock.now() + AWAY_MS
+      return memory(key, points)
+    }
+  }
 }
 
-/** Consumes points, and gives those that were within the limit: it counts what it refuses, too. */
-async function reserve(
-  counter: RateLimiterAbstract,
-  limit: number,
-  key: string,
-  points: number,
-): Promise<Grant> {
-  let answer: unknown
-  try {
-    answer = await counter.consume(key, points)
-  } catch (error) {
-    answer = error
+/** The library rejects with the count where that is beyond the limit. */
+function consumer(limiter: RateLimiterAbstract): Counter {
+  return async (key, points) => {
+    try {
+      return await limiter.consume(key, points)
+    } catch (error) {
+      if (error instanceof RateLimiterRes) return error
+      throw error
+    }
   }
-  if (!(answer instanceof RateLimiterRes)) throw answer
-  const { consumedPoints, msBeforeNext } = answer
+}
+
+/** Consumes points, and gives those that were within the limit. */
+async function reserve(consume: Counter, limit: number, key: string, points: number): Promise<Grant> {
+  const { consumedPoints, msBeforeNext } = await consume(key, points)
   const granted = Math.max(0, Math.min(points, limit - (consumedPoints - points)))
   // Points may be gone in the next window; the rest of a second is no reason to ask again and again.
   return { granted, exhaustedMs: consumedPoints >= limit ? Math.max(1_000, msBeforeNext) : 0 }

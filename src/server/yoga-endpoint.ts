@@ -39,7 +39,7 @@ export function yogaEndpoint(
 
   const execute = async (params: GraphQLParams, { req, res }: Sockets) => {
     try {
-      const request = requestOf(asSent(params), callerOfRequest(req))
+      const request = requestOf(asSent(params, req), callerOfRequest(req))
       const viewer = await access.authenticate(credentialsOf(req))
       const exchange = new Exchange(viewer, access)
       const type = executor.operationType(request, exchange)
@@ -78,10 +78,18 @@ export function yogaEndpoint(
     plugins: [
       useCSRFPrevention({ requestHeaders: [...CSRF_HEADERS] }),
       {
-        onRequestParse({ url }) {
+        onRequestParse({ url, setRequestParser }) {
           for (const name of ['variables', 'extensions']) {
             const text = url.searchParams.get(name)
             if (text && !isJsonText(text)) throw refused(`"${name}" has to be JSON.`, 'BAD_REQUEST', 400)
+          }
+          const { searchParams } = url
+          // Yoga wants a query: what names its document instead is read without it.
+          if (
+            !searchParams.has('query') &&
+            (searchParams.has('documentId') || searchParams.has('extensions'))
+          ) {
+            setRequestParser(() => named(searchParams))
           }
         },
         onParams({ setParamsHandler }) {
@@ -164,10 +172,22 @@ function badRequest({ errors = [] }: ExecutionResult): ExecutionResult {
   }
 }
 
-/** Yoga's own names for the parameters, and those that it does not know. */
-function asSent(params: GraphQLParams & { readonly documentId?: unknown }): Record<string, unknown> {
-  const { query, documentId, operationName, variables, extensions } = params
+/** The parameters that Yoga knows, and the one that it does not. */
+function asSent(params: GraphQLParams, { url = '' }: IncomingMessage): Record<string, unknown> {
+  const { query, operationName, variables, extensions } = params
+  const documentId = new URLSearchParams(url.slice(url.indexOf('?') + 1)).get('documentId') ?? undefined
   return { query, documentId, operationName, variables, extensions }
+}
+
+/** The parameters of a GET without a query, whose JSON was found to be some. */
+function named(parameters: URLSearchParams): GraphQLParams {
+  const json = (name: string) => JSON.parse(parameters.get(name) || 'null') as Record<string, unknown>
+  return {
+    query: '',
+    operationName: parameters.get('operationName') ?? undefined,
+    variables: json('variables'),
+    extensions: json('extensions'),
+  } as GraphQLParams
 }
 
 function isJsonText(text: string): boolean {

@@ -163,7 +163,7 @@ describe('connections', () => {
     const drip = setInterval(() => {
       for (const socket of slow.slice(0, 20)) if (!socket.destroyed) socket.write('x')
     }, 1_000)
-    await Promise.all(slow.map((socket) => socket.destroyed || once(socket, 'close')))
+    await Promise.all(slow.filter(({ destroyed }) => !destroyed).map((socket) => once(socket, 'close')))
     clearInterval(drip)
   })
 
