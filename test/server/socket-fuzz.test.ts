@@ -1,6 +1,6 @@
 /**
- * Whatever bytes a client sends: the server stays up, says why it closes, and keeps nothing – no socket,
- * no follower, no timer.
+ * Whatever bytes a client sends, and whenever its sign-in ends: the server stays up, says why it closes, and
+ * keeps nothing – no socket, no follower, no timer, no place in a quota.
  */
 import * as fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -15,7 +15,8 @@ const clock = new FakeClock()
 let server: ZooServer
 
 beforeAll(async () => {
-  server = await zooServer({ clock })
+  const limits = { requestsPerMinute: 1_000_000, signInFailuresPerMinute: 1_000_000 }
+  server = await zooServer({ clock, options: { limits } })
 })
 
 afterAll(async () => {
@@ -47,6 +48,20 @@ const message = fc.oneof(
   { weight: 3, arbitrary: fc.record({ id, type: fc.constant('complete') }) },
   { weight: 1, arbitrary: fc.record({ type: fc.constant('ping'), payload: fc.object({ maxDepth: 1 }) }) },
   {
+    weight: 2,
+    arbitrary: fc.record({
+      type: fc.constant('ping'),
+      payload: fc.record({
+        type: fc.constant('reauthenticate'),
+        authorization: fc.oneof(
+          { weight: 4, arbitrary: fc.constantFrom('ann', 'ann/dev', 'Bearer ann/ops') },
+          { weight: 1, arbitrary: fc.constantFrom('ben', 'bad', 'unavailable', 'slow ann', 'slow bug') },
+          { weight: 1, arbitrary: fc.jsonValue() },
+        ),
+      }),
+    }),
+  },
+  {
     weight: 1,
     arbitrary: fc.record({
       id: fc.oneof(id, fc.jsonValue()),
@@ -73,20 +88,23 @@ test('any bytes leave nothing behind, and nobody else notices', { timeout: 120_0
   const bystander = await RawClient.connected(server.url)
   bystander.subscribe('1', 'subscription { animalChanges { type } }')
   await bystander.settled()
-  const INIT = clientFrame(JSON.stringify({ type: 'connection_init' }))
+  const INIT = clientFrame(JSON.stringify({ type: 'connection_init', payload: { token: 'ann' } }))
+  const alone = server.load
   await fc.assert(
     fc.asyncProperty(
       fc.array(step, { maxLength: 12 }),
       fc.boolean(),
       fc.boolean(),
-      async (steps, together, rude) => {
+      fc.option(fc.tuple(fc.nat({ max: 12 }), fc.constantFrom('ann', 'ann/dev', 'ann/ops'))),
+      async (steps, together, rude, end) => {
         const { socket } = await rawUpgrade(server.url)
         const received: Buffer[] = []
         socket.on('data', (chunk: Buffer) => received.push(chunk))
         const ended = new Promise((resolve) => socket.once('close', resolve))
         const frames = [INIT, ...steps]
-        for (const bytes of together ? [Buffer.concat(frames)] : frames) {
+        for (const [index, bytes] of (together ? [Buffer.concat(frames)] : frames).entries()) {
           socket.write(bytes)
+          if (end?.[0] === index) server.access.end(end[1], { code: 'REVOKED', message: 'Signed out.' })
           if (!together) await new Promise((resolve) => setImmediate(resolve))
           server.hub.tell(event({ object: ANIMALS[1] }))
         }
@@ -96,9 +114,11 @@ test('any bytes leave nothing behind, and nobody else notices', { timeout: 120_0
         await ended
         const code = closeCode(Buffer.concat(received))
         if (code !== undefined)
-          expect([1000, 1002, 1005, 1006, 1007, 1008, 1009, 4400, 4409, 4429]).toContain(code)
+          expect([1000, 1002, 1005, 1006, 1007, 1008, 1009, 4400, 4401, 4403, 4409, 4429]).toContain(code)
         await eventually(() => expect(server.hub.followers.size).toBe(1), { everyMs: 1 })
         expect(server.hub.iterating).toBe(0)
+        await eventually(() => expect(server.load).toEqual(alone), { everyMs: 1 })
+        expect(server.access.listeners).toBe(1)
       },
     ),
     { numRuns: 300 },
