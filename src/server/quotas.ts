@@ -15,7 +15,7 @@ import type { Caller } from './request.ts'
 const QUOTAS = ['connectionsPerUser', 'subscriptionsPerUser', 'requestsPerUser'] as const
 export type Quota = (typeof QUOTAS)[number]
 
-export type QuotaLimits = Pick<Limits, Quota | 'subscriptions'>
+type QuotaLimits = Pick<Limits, Quota | 'subscriptions'>
 
 const NAMES: Readonly<Record<Quota, string>> = {
   connectionsPerUser: 'connections',
