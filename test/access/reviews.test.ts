@@ -74,6 +74,11 @@ class ReviewedCluster extends FakeCluster {
     )
   }
 
+  drop(name: string, resourceVersion: string): void {
+    const row = this.table('Namespace').get('', name)!
+    this.apply('Namespace', { type: 'Delete', row, resourceVersion, partial: false } as never)
+  }
+
   add(name: string, resourceVersion: string): void {
     const row = project('Namespace')(namespace(name, resourceVersion), this.name)
     this.apply('Namespace', { type: 'Apply', row, resourceVersion, partial: false } as never)
@@ -318,6 +323,51 @@ describe('a right to read', () => {
 })
 
 describe('what is known of a right', () => {
+  it('is no newer than what was learned for another kind', async () => {
+    const cluster = new ReviewedCluster('east').namespaces('a')
+    cluster.rules = () => [rule('pods', ['list']), rule('services', ['list'])]
+    const { known, read, clock } = fixture(cluster)
+    await known(ada, 'Pod')
+    await clock.advance(CACHE_MS / 2 - 1)
+    await known(ada, 'Service')
+    expect(cluster.take().filter((what) => what === 'ada: rules of a')).toHaveLength(1)
+    cluster.failure = new TransportError('TIMEOUT', 'silent')
+    await clock.advance(1.5 * CACHE_MS + 100)
+    expect(read(ada, 'Pod')).toMatchObject({ state: 'UNKNOWN', scope: undefined })
+    expect(read(ada, 'Service')).toMatchObject({ state: 'UNKNOWN', scope: undefined })
+  })
+
+  it('takes in what changed while it was being found out', async () => {
+    const cluster = new ReviewedCluster('east').namespaces('a')
+    cluster.rules = () => [rule('pods', ['list'])]
+    const [whole, rules] = [gate(), gate()]
+    const { read, clock } = fixture(cluster)
+    cluster.held = whole.opened
+    read(ada, 'Pod')
+    await settled()
+    cluster.held = rules.opened
+    whole.open()
+    await settled()
+    expect(cluster.take()).toEqual(['ada: list pods', 'ada: rules of a'])
+    cluster.add('b', '101')
+    await clock.advance(100)
+    rules.open()
+    await clock.advance(200)
+    expect(read(ada, 'Pod').scope).toEqual({ namespaces: new Set(['a', 'b']) })
+  })
+
+  it('is another for another namespace of the same name', async () => {
+    const cluster = new ReviewedCluster('east').namespaces('a', 'b')
+    cluster.rules = () => [rule('pods', ['list'])]
+    const { known, read, clock } = fixture(cluster)
+    await known(ada, 'Pod')
+    cluster.rules = (name) => (name === 'a' ? [rule('pods', ['list'])] : [])
+    cluster.drop('b', '101')
+    cluster.add('b', '102')
+    await clock.advance(200)
+    expect(read(ada, 'Pod').scope).toEqual({ namespaces: new Set(['a']) })
+  })
+
   it('is asked for again when it is old, and stays the same object while it says the same', async () => {
     const cluster = new ReviewedCluster('east').namespaces('a', 'b')
     cluster.rules = () => [rule('pods', ['list'])]

@@ -134,12 +134,13 @@ describe('auditEvents', () => {
   })
 
   it('are for nobody who is not named, who is told where that is set', async () => {
-    const { trail, ask, follow } = fixture(ada)
+    const { trail, ask, follow, view } = fixture(ada)
     trail.record(note())
     const { data, errors } = await ask('{ auditEvents { nodes { id } } }')
     expect(data).toEqual({ auditEvents: null })
     expect(errors).toMatchObject([{ extensions: { code: 'FORBIDDEN' } }])
     expect(errors?.[0]?.message).toContain('audit.readerGroups')
+    expect(view.reads.privileged).toEqual(['audit records'])
     expect(await follow('subscription { auditEvents { id } }')).toMatchObject({
       errors: [{ extensions: { code: 'FORBIDDEN' } }],
     })

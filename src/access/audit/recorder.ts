@@ -12,7 +12,7 @@ import type { AuditEntry, AuditLog, AuditNote, AuditSink } from './audit.ts'
 const TOGETHER_MS = 60_000
 /** Kinds of records that are counted at a time; past them the oldest minute ends early. */
 const MOST_OPEN = 2_000
-const MOST_TEXT = 1_000
+const MOST_TEXT = 2_000
 const MOST_NAMES = 1_000
 
 interface Minute {

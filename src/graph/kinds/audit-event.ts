@@ -178,12 +178,13 @@ function filterOf(filter: AuditFilterInput | null | undefined): AuditFilter {
 function readerOf({ audit, fleet }: GraphContext): AuditReader {
   // Whether they may read it is theirs alone, like what they read.
   fleet.reads.noteVolatile()
+  // Who reads them, and who tried to, is on record itself.
+  fleet.reads.notePrivileged('audit records')
   if (!audit?.allowed) {
     throw forbidden(
       'You may not read audit records. Who may is set by "audit.readerUsers" and "audit.readerGroups" in the configuration of the gateway.',
     )
   }
-  fleet.reads.notePrivileged('audit records')
   return audit
 }
 
