@@ -49,23 +49,24 @@ async function stage(more: Partial<AuthenticationOptions> = {}) {
   return { provider, made, answers }
 }
 
+const issuerOf = (provider: OidcProvider, backchannelLogout: boolean) => ({
+  issuer: provider.issuer,
+  audiences: ['fleetgraph', 'https://fleetgraph.example.com'],
+  algorithms: ['RS256'],
+  clockSkewSeconds: 30,
+  username: { claim: 'sub', prefix: '' },
+  extra: {},
+  requiredClaims: {},
+  backchannelLogout,
+})
+
 function authentication(
   provider: OidcProvider,
   more: Partial<AuthenticationOptions> = {},
   backchannelLogout = true,
 ): Authentication {
-  const issuer = {
-    issuer: provider.issuer,
-    audiences: ['fleetgraph', 'https://fleetgraph.example.com'],
-    algorithms: ['RS256'],
-    clockSkewSeconds: 30,
-    username: { claim: 'sub', prefix: '' },
-    extra: {},
-    requiredClaims: {},
-    backchannelLogout,
-  }
   const made = createAuthentication({
-    config: { ...NOTHING, oidc: [issuer] },
+    config: { ...NOTHING, oidc: [issuerOf(provider, backchannelLogout)] },
     clock: systemClock,
     client: () => undefined,
     ...more,
@@ -233,6 +234,15 @@ describe('a logout token that is no good', () => {
       })
     }
     expect(made.authenticate(bearer(token))).toBe(viewer)
+  })
+
+  it('is one of a provider that may not end sign-ins, where another may', async () => {
+    const [{ provider }, { provider: other }] = [await stage(), await stage()]
+    const oidc = [issuerOf(provider, true), issuerOf(other, false)]
+    const made = authentication(provider, { config: { ...NOTHING, oidc } })
+    const logout = async (of: OidcProvider) =>
+      (await made.handleLogout!(`logout_token=${await of.sign(logoutClaims(of))}`)).status
+    expect([await logout(provider), await logout(other)]).toEqual([200, 400])
   })
 
   it('cannot be told where the provider does not answer', async () => {

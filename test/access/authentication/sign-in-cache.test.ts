@@ -61,6 +61,30 @@ describe('the viewer of a token', () => {
     expect(check).toHaveBeenCalledTimes(2)
   })
 
+  it('is found at once after an authenticator has learnt something', () => {
+    const { cache } = stage()
+    const refuse = () => {
+      throw bad()
+    }
+    expect(() => cache.viewer('a', refuse)).toThrow('no good')
+    expect(() => cache.viewer('a', () => signInOf('alice'))).toThrow('no good')
+    cache.reconsider()
+    expect(cache.viewer('a', () => signInOf('alice'))).toMatchObject({ user: { name: 'alice' } })
+  })
+
+  it('is forgotten to have been bad where too many others are', () => {
+    const { cache } = stage({ maxCount: 3 })
+    const refuse = vi.fn((): SignIn => {
+      throw bad()
+    })
+    for (const token of ['0', '1', '2', '3', '3', '2', '1']) {
+      expect(() => cache.viewer(token, refuse)).toThrow('no good')
+    }
+    expect(refuse).toHaveBeenCalledTimes(4)
+    expect(() => cache.viewer('0', refuse)).toThrow('no good')
+    expect(refuse).toHaveBeenCalledTimes(5)
+  })
+
   it('is looked for again soon where nobody could tell', async () => {
     const { cache, clock } = stage()
     await expect(cache.viewer('a', () => Promise.reject(away()))).rejects.toMatchObject({
