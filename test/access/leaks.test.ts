@@ -104,7 +104,7 @@ describe('what a viewer may not see', () => {
           })
         }
       }),
-      { numRuns: 60 },
+      { numRuns: 40 },
     )
     expect(asked).toBeGreaterThan(500)
   })
