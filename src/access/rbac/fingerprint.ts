@@ -11,12 +11,23 @@ export const NO_MEMBERS = 0n
 
 const secret = randomBytes(16).toString('hex')
 
-/** Hashing costs ten times what looking it up does. */
-const known = new Interner<bigint>(1 << 14)
+/** Members of one sort: names of another sort are other members. */
+export class Fingerprints {
+  readonly #sort: string
+  /** Hashing costs ten times what looking it up does. */
+  readonly #known = new Interner<bigint>(1 << 14)
 
-/** What a member adds to the fingerprint of its set, and takes away again. */
-export function fingerprintOf(member: string): bigint {
-  return known.get(member, () => BigInt(`0x${hash('sha256', secret + member).slice(0, 32)}`))
+  constructor(sort: string) {
+    this.#sort = sort
+  }
+
+  /** What a member adds to the fingerprint of its set, and takes away again. */
+  of(member: string): bigint {
+    return (
+      this.#known.find(member) ??
+      this.#known.add(member, BigInt(`0x${hash('sha256', `${secret} ${this.#sort} ${member}`).slice(0, 32)}`))
+    ).value
+  }
 }
 
 /** Of a member that is no other, whatever it says. */

@@ -36,6 +36,8 @@ interface Grantee {
   readonly grants: Map<Grant, number>
   /** Of the grants. */
   fingerprint: bigint
+  /** What they come to, until they change. */
+  rights: WeakRef<GranteeRights> | undefined
 }
 
 interface Known extends Binding {
@@ -115,11 +117,16 @@ export class GrantIndex {
     }
   }
 
-  #rightsOf({ grants, fingerprint }: Grantee): GranteeRights {
-    return this.#rights.get(
+  #rightsOf(grantee: Grantee): GranteeRights {
+    const known = grantee.rights?.deref()
+    if (known) return known
+    const { grants, fingerprint } = grantee
+    const rights = this.#rights.get(
       fingerprint.toString(36),
       () => new GranteeRights(new Set(grants.keys()), fingerprint, this.#changes, this.#readRights),
     )
+    grantee.rights = new WeakRef(rights)
+    return rights
   }
 
   #unite(some: ReadonlySet<GranteeRights>): Rights {
@@ -178,10 +185,11 @@ export class GrantIndex {
     for (const subject of subjects) {
       const [grantees, name] = this.#placeOf(subject)
       let grantee = grantees.get(name)
-      if (!grantee) grantees.set(name, (grantee = { grants: new Map(), fingerprint: NO_MEMBERS }))
+      if (!grantee)
+        grantees.set(name, (grantee = { grants: new Map(), fingerprint: NO_MEMBERS, rights: undefined }))
       const times = grantee.grants.get(grant) ?? 0
-      if (times === 0) grantee.fingerprint ^= grant.fingerprint
       grantee.grants.set(grant, times + 1)
+      if (times === 0) becomeOther(grantee, grant)
     }
   }
 
@@ -195,7 +203,7 @@ export class GrantIndex {
         continue
       }
       grantee.grants.delete(grant)
-      grantee.fingerprint ^= grant.fingerprint
+      becomeOther(grantee, grant)
       if (grantee.grants.size === 0) grantees.delete(name)
     }
     if (--grant.bindings > 0) return
@@ -207,6 +215,12 @@ export class GrantIndex {
     if (kind === 'Group') return [this.#groups, name]
     return [this.#users, kind === 'User' ? name : `system:serviceaccount:${namespace}:${name}`]
   }
+}
+
+/** One grant more, or one less. */
+function becomeOther(grantee: Grantee, { fingerprint }: Grant): void {
+  grantee.fingerprint ^= fingerprint
+  grantee.rights = undefined
 }
 
 /** Names of namespaces hold no slash. */

@@ -4,7 +4,7 @@
  */
 import type { Scope } from '../../fleet/selection.ts'
 import type { ReadRight } from '../policy.ts'
-import { fingerprintOf, NO_MEMBERS } from './fingerprint.ts'
+import { Fingerprints, NO_MEMBERS } from './fingerprint.ts'
 import type { Names } from './rules.ts'
 import { partsOf, unionOf } from './union-set.ts'
 import { WeakInterner } from './weak-interner.ts'
@@ -87,6 +87,10 @@ function namesOf(scope: Part): ReadonlySet<string> {
   return scope.names ?? NO_NAMES
 }
 
+const NAMESPACES = new Fingerprints('namespace')
+const OBJECTS = new Fingerprints('object')
+const NAMES = new Fingerprints('name')
+
 /** Rights to read that say the same are the same object, with the same scope, while anybody holds it. */
 export class ReadRights {
   readonly #rights = new WeakInterner<ReadRight>()
@@ -105,8 +109,8 @@ export class ReadRights {
     if (namespaces.size + objects.size + names.size === 0) return NOTHING
     const key = [
       this.#fingerprintOf(namespaces).toString(36),
-      sum('object', objects, NO_MEMBERS).toString(36),
-      sum('name', names, NO_MEMBERS).toString(36),
+      sum(OBJECTS, objects, NO_MEMBERS).toString(36),
+      sum(NAMES, names, NO_MEMBERS).toString(36),
     ]
     return this.#rights.get(key.join(), () => ({
       scope: { namespaces, ...(objects.size > 0 && { objects }), ...(names.size > 0 && { names }) },
@@ -145,10 +149,10 @@ export class ReadRights {
       const [largest, ...others] = partsOf(namespaces)
       // One that is shared was reckoned before.
       fingerprint =
-        others.length > 0 ? this.#fingerprintOf(largest!) : sum('namespace', namespaces, NO_MEMBERS)
+        others.length > 0 ? this.#fingerprintOf(largest!) : sum(NAMESPACES, namespaces, NO_MEMBERS)
       others.forEach((part, i) => {
         const before = [largest!, ...others.slice(0, i)]
-        fingerprint = sum('namespace', part, fingerprint!, (member) =>
+        fingerprint = sum(NAMESPACES, part, fingerprint!, (member) =>
           before.some((other) => other.has(member)),
         )
       })
@@ -159,12 +163,12 @@ export class ReadRights {
 }
 
 function sum(
-  what: 'namespace' | 'object' | 'name',
+  fingerprints: Fingerprints,
   members: Iterable<string>,
   start: bigint,
   isCounted: (member: string) => boolean = () => false,
 ): bigint {
   let fingerprint = start
-  for (const member of members) if (!isCounted(member)) fingerprint ^= fingerprintOf(`${what} ${member}`)
+  for (const member of members) if (!isCounted(member)) fingerprint ^= fingerprints.of(member)
   return fingerprint
 }

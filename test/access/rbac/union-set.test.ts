@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { fingerprintOf, NO_MEMBERS } from '../../../src/access/rbac/fingerprint.ts'
+import { Fingerprints, NO_MEMBERS } from '../../../src/access/rbac/fingerprint.ts'
 import { ALL, intersection, ReadRights, scopeOf } from '../../../src/access/rbac/scopes.ts'
 import { unionOf } from '../../../src/access/rbac/union-set.ts'
 import type { Scope } from '../../../src/fleet/selection.ts'
@@ -106,9 +106,11 @@ describe('rights to read', () => {
 
 describe('a fingerprint', () => {
   it('is undone by what it was changed by', () => {
-    const [one, two] = [fingerprintOf('one'), fingerprintOf('two')]
+    const [names, others] = [new Fingerprints('name'), new Fingerprints('other')]
+    const [one, two] = [names.of('one'), names.of('two')]
     expect(one).not.toBe(two)
-    expect(one ^ two ^ one).toBe(fingerprintOf('two'))
+    expect(one).not.toBe(others.of('one'))
+    expect(one ^ two ^ one).toBe(names.of('two'))
     expect(one ^ one).toBe(NO_MEMBERS)
   })
 })
