@@ -27,7 +27,7 @@ const READY_MS = 3_000
 const MAX_UNSENT = 10_000
 const FORMAT = 1
 
-/** Returns at once. */
+/** Returns at once. Reads what is in Redis when somebody begins to listen. */
 export function redisRevocations(options: RedisRevocationsOptions): Revocations {
   return new RedisRevocations(options)
 }
@@ -44,11 +44,13 @@ class RedisRevocations implements Revocations {
   /** Everything before it was read. */
   #readUntil = -Infinity
   #turning = false
+  /** There is something to do that a turn under way may have missed. */
+  #again = false
   #closed = false
   #becomeReady = () => {}
   #cancelTimer = () => {}
   readonly #forgetState: () => void
-  readonly #cancelReady: () => void
+  #cancelReady: (() => void) | undefined
 
   constructor({ connection, clock }: RedisRevocationsOptions) {
     this.#connection = connection
@@ -57,13 +59,11 @@ class RedisRevocations implements Revocations {
     this.#key = `${connection.prefix}:revocations.${FORMAT}:{all}`
     this.#channel = `${this.#key}:new`
     this.ready = new Promise((resolve) => (this.#becomeReady = resolve))
-    this.#cancelReady = clock.after(READY_MS, () => this.#becomeReady())
     this.#forgetState = connection.onState(({ status }) => {
       // Whatever was said meanwhile, and subscriptions to a Redis that was started anew.
       this.#listening = false
       if (status === 'READY') void this.#turn()
     })
-    void this.#turn()
   }
 
   revoke(revocation: Revocation): void {
@@ -75,13 +75,18 @@ class RedisRevocations implements Revocations {
   }
 
   onRevoked(listener: (revocation: Revocation) => void): () => void {
-    return this.#local.onRevoked(listener)
+    const forget = this.#local.onRevoked(listener)
+    this.#cancelReady ??= this.#clock.after(READY_MS, () => this.#becomeReady())
+    // It wants to know what was said before, too.
+    this.#readUntil = -Infinity
+    void this.#turn()
+    return forget
   }
 
   close(): void {
     this.#closed = true
     this.#cancelTimer()
-    this.#cancelReady()
+    this.#cancelReady?.()
     this.#forgetState()
     channelsOfLink(this.#connection).forget(this.#channel, this.#onMessage)
     this.#local.close()
@@ -95,7 +100,9 @@ class RedisRevocations implements Revocations {
 
   /** Listens, sends and reads whatever there is to; then again after `POLL_MS`. */
   async #turn(): Promise<void> {
-    if (this.#turning || this.#closed) return
+    if (this.#closed) return
+    this.#again = this.#turning
+    if (this.#turning) return
     this.#turning = true
     this.#cancelTimer()
     try {
@@ -110,7 +117,7 @@ class RedisRevocations implements Revocations {
         this.#unsent.shift()
       }
       await this.#read()
-      this.#cancelReady()
+      this.#cancelReady?.()
       this.#becomeReady()
     } catch {
       // The connection says itself that Redis is away; the state's change, or the next turn, tries again.
@@ -119,8 +126,10 @@ class RedisRevocations implements Revocations {
     }
     if (this.#closed) return
     // Redis may have come back while this turn still failed.
-    const hurry = (!this.#listening || this.#unsent.length > 0) && this.#connection.state.status === 'READY'
-    this.#cancelTimer = this.#clock.after(hurry ? RETRY_MS : POLL_MS, () => void this.#turn())
+    const undone = !this.#listening || this.#unsent.length > 0
+    const hurry = undone && this.#connection.state.status === 'READY'
+    const ms = this.#again ? 0 : hurry ? RETRY_MS : POLL_MS
+    this.#cancelTimer = this.#clock.after(ms, () => void this.#turn())
   }
 
   async #send(revocation: Revocation): Promise<void> {
@@ -137,10 +146,12 @@ class RedisRevocations implements Revocations {
   async #read(): Promise<void> {
     const from = this.#clock.now()
     const { commands } = this.#connection
-    const messages = await commands.zrangebyscore(this.#key, this.#readUntil - OVERLAP_MS, '+inf')
+    const since = this.#readUntil
+    const messages = await commands.zrangebyscore(this.#key, since - OVERLAP_MS, '+inf')
     if (this.#closed) return
     for (const message of messages) this.#onMessage(message)
-    this.#readUntil = from
+    // Unless somebody has begun to listen meanwhile.
+    if (this.#readUntil === since) this.#readUntil = from
   }
 }
 

@@ -19,11 +19,11 @@ export interface Revocation {
 
 /** Where revocations go, and come from. */
 export interface Revocations {
-  /** Resolves when those before us are known, or soon without them. Never rejects. */
+  /** Resolves when who listens knows those before us, or soon without them. Never rejects. */
   readonly ready: Promise<void>
   /** Tells all listeners here at once, and those of other replicas soon. Never throws. */
   revoke(revocation: Revocation): void
-  /** Hears of all of them, perhaps more than once. Returns what ends it. */
+  /** Hears of all of them, perhaps more than once, and of those that were shared before. Returns what ends it. */
   onRevoked(listener: (revocation: Revocation) => void): () => void
   close(): void
 }

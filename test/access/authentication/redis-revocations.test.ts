@@ -70,6 +70,17 @@ describe('revocations that replicas share', () => {
     expect(await late.heard('alice')).toEqual({ ...of('alice'), sid: 's' })
   })
 
+  it('reach who begins to listen later, with all that was said before', async () => {
+    const a = replica()
+    await a.revocations.ready
+    a.revocations.revoke(of('erin'))
+    const b = replica()
+    await b.revocations.ready
+    await b.heard('erin')
+    const again = new Promise<Revocation>((resolve) => b.revocations.onRevoked(resolve))
+    expect(await again).toEqual(of('erin'))
+  })
+
   it('count here at once, and elsewhere when Redis is back', async () => {
     const [a, b] = [replica(), replica()]
     await Promise.all([a.revocations.ready, b.revocations.ready])
