@@ -7,6 +7,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { stringify } from 'yaml'
 import packageJson from '../package.json' with { type: 'json' }
+import { AuditTrail } from './access/audit/audit-trail.ts'
 import { createAuthentication, type Authentication } from './access/authentication/authentication.ts'
 import { redisRevocations } from './access/authentication/redis-revocations.ts'
 import type { Revocations } from './access/authentication/revocations.ts'
@@ -138,12 +139,14 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
   policy.onChange(eyesChanged)
   const redis = sharedRedis(config, logger)
   const revocations = redis && redisRevocations({ connection: redis, clock: systemClock })
+  const trail = auditTrailOf(config, redis, logger)
   let authentication: Authentication | undefined
   const closeFleet = async (): Promise<void> => {
     await authentication?.close()
     revocations?.close()
     hub.close()
     await policy.close()
+    await trail.close()
     await redis?.close()
     // What this replica owned goes to others before its tables end.
     await replication?.close()
@@ -166,9 +169,16 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
       access: {
         authenticate: (credentials) => signIns.authenticate(credentials),
         onEnd: (viewer, listener) => signIns.onEnd(viewer, listener),
-        contextFor: (viewer, ended) => createContext(new AuthorizedFleet(fleet, viewer, policy, hub), ended),
+        contextFor: (viewer, ended) =>
+          createContext(
+            new AuthorizedFleet(fleet, viewer, policy, hub),
+            ended,
+            systemClock,
+            trail.readerFor(viewer),
+          ),
         eyesChanged,
       },
+      audit: trail,
       ...(signIns.handleLogout && { backchannelLogout: (body) => signIns.handleLogout!(body) }),
       ...(redis && { redis: { client: redis.commands, prefix: redis.prefix } }),
       options: {
@@ -244,6 +254,19 @@ function sharedRedis({ redis }: Config, logger: Logger): RedisConnection | undef
     prefix: redis.prefix,
     ...(redis.caFile !== '' && { caFile: redis.caFile }),
     onError: (error) => logger.warn({ error: error.message }, 'trouble with Redis'),
+  })
+}
+
+function auditTrailOf({ audit }: Config, redis: RedisConnection | undefined, logger: Logger): AuditTrail {
+  return new AuditTrail({
+    clock: systemClock,
+    ...(audit.log && { onRecord: (record) => logger.info({ audit: record }, 'audit') }),
+    onProblem: (message) => logger.warn({}, message),
+    ...(audit.file !== '' && { file: audit.file }),
+    entries: audit.entries,
+    ...(redis && { redis }),
+    readerUsers: audit.readerUsers,
+    readerGroups: audit.readerGroups,
   })
 }
 

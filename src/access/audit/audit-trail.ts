@@ -82,20 +82,28 @@ export class AuditTrail implements AuditLog {
     return this.#users.has(user.name) || user.groups.some((group) => this.#groups.has(group))
   }
 
-  readerFor(viewer: Viewer): AuditReader {
-    const allowed = this.mayRead(viewer)
+  /** `viewer`: of a subscription, who it is by now. */
+  readerFor(viewer: Viewer | (() => Viewer)): AuditReader {
+    const isAllowed = () => this.mayRead(typeof viewer === 'function' ? viewer() : viewer)
     const check = () => {
-      if (!allowed) throw new Error('Who may not read audit records was about to be given some.')
+      if (!isAllowed()) throw new Error('Who may not read audit records was about to be given some.')
     }
     return {
-      allowed,
+      get allowed() {
+        return isAllowed()
+      },
       list: async ({ filter = {}, first, after }) => {
         check()
         return this.#list(filter, first, after)
       },
       follow: async (filter, take, signal) => {
         check()
-        await this.#follow(filter, take, signal)
+        const ended = new AbortController()
+        const takeWhileAllowed = async (records: readonly AuditRecord[]) => {
+          if (isAllowed()) await take(records)
+          else ended.abort()
+        }
+        await this.#follow(filter, takeWhileAllowed, AbortSignal.any([signal, ended.signal]))
       },
     }
   }
