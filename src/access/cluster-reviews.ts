@@ -331,7 +331,8 @@ export class ClusterReviews {
       if (isTooOld) this.#delay(right)
       else {
         right.failures = 0
-        right.dueAt = asOf + this.#cacheMs
+        // A cluster that answers slowly is not asked all the time.
+        right.dueAt = Math.max(asOf + this.#cacheMs, this.#clock.now() + this.#cacheMs / 10)
       }
     } catch (error) {
       right.failure =
