@@ -15,7 +15,8 @@
  * up the log where they were and tells them the difference. Whose eyes see, and who renders, is a follower who is
  * there and has that key at this moment; nobody is asked who has left.
  *
- * What is followed, what a beginning or a RESYNC is, and what other rights mean, subclasses know.
+ * What is followed, what a beginning or a RESYNC is, and what other rights mean, subclasses know. The log and who
+ * reads it are in one file, since whatever moves one has to move the other.
  */
 import type { Cluster } from '../fleet/cluster.ts'
 import type { Clock } from '../fleet/clock.ts'

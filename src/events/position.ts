@@ -44,7 +44,7 @@ export class PositionError extends Error {
 export type ClusterVersions = readonly (string | null | undefined)[]
 
 /** Of a cluster: the seal of each of its tables, in the kinds' order. */
-export type ClusterSeals = readonly (Seal | undefined)[]
+type ClusterSeals = readonly (Seal | undefined)[]
 
 export function encodePosition(
   kinds: readonly Kind[],

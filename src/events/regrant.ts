@@ -11,13 +11,13 @@ import { Entry } from './entry.ts'
 import { difference, isWithin, type Slot } from './slot.ts'
 
 /** One table: as it was followed, and as it is. */
-export interface Regrant {
+interface Regrant {
   readonly before: Slot | undefined
   readonly now: Slot | undefined
 }
 
 /** Which rows of a table, with the scope of a slot, are meant; in the table's order. */
-export type RowsOf = (slot: Slot) => Iterable<Row>
+type RowsOf = (slot: Slot) => Iterable<Row>
 
 /** What waits to be told of all tables, given what waited and the tables of one cluster that are regranted. */
 export function regranted<P>(

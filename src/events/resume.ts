@@ -11,7 +11,7 @@ import type { RowScan } from './row-scan.ts'
 import type { Slot } from './slot.ts'
 
 /** What is followed, and how it is told. */
-export interface Resumable<P> {
+interface Resumable<P> {
   readonly kinds: readonly Kind[]
   /** By the name of each cluster, in the order of the kinds. */
   readonly slots: ReadonlyMap<string, readonly (Slot | undefined)[]>

@@ -64,6 +64,7 @@ const scopes: fc.Arbitrary<Scope> = fc.oneof(
     {
       namespaces: fc.uniqueArray(few).map((names) => new Set(names)),
       objects: fc.uniqueArray(fc.constantFrom('a/a', 'b/c')).map((names) => new Set(names)),
+      names: fc.uniqueArray(few).map((names) => new Set(names)),
     },
     { requiredKeys: ['namespaces'] },
   ),

@@ -1,7 +1,10 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { decodePosition, encodePosition, PositionError } from '../../src/events/position.ts'
+import { sealOf } from '../../src/events/seal.ts'
+import type { Scope } from '../../src/fleet/selection.ts'
 import { ALL_KINDS } from '../../src/kubernetes/kinds.ts'
+import type { Kind } from '../../src/kubernetes/rows.ts'
 
 const versions = fc.option(
   fc.oneof(
@@ -62,6 +65,70 @@ describe('a position', () => {
   })
 })
 
+describe('the rights in a position', () => {
+  const some = (...names: readonly string[]): Scope => ({ namespaces: new Set(names) })
+  const rights = (scopes: Readonly<Record<string, Scope>>) => (cluster: string, kind: Kind) =>
+    scopes[cluster] && sealOf(cluster, kind, scopes[cluster])
+
+  /** Pods and Nodes of these clusters, as far as a version is given. */
+  function position(scopes: Readonly<Record<string, Scope>>, version: string | null = '10') {
+    const sealed = rights(scopes)
+    const known = Object.keys(scopes).map(
+      (name) => [name, ['10', version], [sealed(name, 'Pod'), sealed(name, 'Node')]] as const,
+    )
+    return decodePosition(encodePosition(['Pod', 'Node'], known))
+  }
+
+  const isSealedBy = (
+    of: ReturnType<typeof position>,
+    scopes: Readonly<Record<string, Scope>>,
+    kinds: readonly Kind[] = ['Pod', 'Node'],
+  ) => of.isSealedBy(Object.keys(scopes), kinds, rights(scopes))
+
+  it('are the same for the same content, in whatever order that is', () => {
+    const made = position({ east: some('a', 'b'), west: 'all' })
+    expect(isSealedBy(made, { west: 'all', east: some('b', 'a') })).toBe(true)
+    expect(isSealedBy(made, { east: some('b', 'a'), west: 'all' }, ['Pod'])).toBe(true)
+  })
+
+  it('are others in any cluster, and for any kind of scope', () => {
+    const scopes: readonly Scope[] = [
+      'all',
+      some(),
+      some('a'),
+      some('a', 'b'),
+      { namespaces: new Set(), names: new Set(['a']) },
+      { namespaces: new Set(), objects: new Set(['a']) },
+    ]
+    for (const made of scopes) {
+      for (const now of scopes) {
+        const isSame = made === now
+        expect(isSealedBy(position({ east: made }), { east: now })).toBe(isSame)
+        expect(isSealedBy(position({ east: made, west: now }), { east: now, west: made })).toBe(isSame)
+      }
+    }
+  })
+
+  it('are those of tables that it knows: what joined since is none of them', () => {
+    const made = position({ east: 'all' }, null)
+    expect(isSealedBy(made, { east: 'all', west: some('a') })).toBe(true)
+    expect(isSealedBy(made, { east: some('a') })).toBe(false)
+    // Nothing is known of its Nodes.
+    const sealed = (_cluster: string, kind: Kind) => sealOf('east', kind, kind === 'Node' ? some('a') : 'all')
+    expect(made.isSealedBy(['east'], ['Pod', 'Node'], sealed)).toBe(true)
+  })
+
+  it('that are gone are others', () => {
+    expect(position({ east: 'all' }).isSealedBy(['east'], ['Pod'], () => undefined)).toBe(false)
+  })
+
+  it('were not in the format before', () => {
+    const before = decodePosition('AQEDUG9ka9smKwIBCw')
+    expect(before.versionOf('east', 'Pod')).toBe('10')
+    expect(before.isSealedBy(['east'], ['Pod'], () => undefined)).toBe(false)
+  })
+})
+
 describe('a text that is no position', () => {
   it.each([
     '',
@@ -92,7 +159,7 @@ describe('a text that is no position', () => {
       .map(([at, text, cut]) => valid.slice(0, at) + text + valid.slice(at + cut))
     const bytes = fc
       .uint8Array({ maxLength: 60 })
-      .map((bytes) => Buffer.from([1, ...bytes]).toString('base64url'))
+      .map((bytes) => Buffer.from([bytes.length % 2 ? 1 : 2, ...bytes]).toString('base64url'))
     fc.assert(
       fc.property(fc.oneof(fc.string(), mutated, bytes), (text) => {
         try {
