@@ -16,7 +16,7 @@ import { type AuthenticatingProxyOptions, ProxyAuthenticator } from './proxy.ts'
 import { memoryRevocations, type Revocations } from './revocations.ts'
 import { AuthenticationSetupError, type SignIn, type TokenAuthenticator } from './sign-in.ts'
 import { SignInCache } from './sign-in-cache.ts'
-import { StaticTokens, TOKEN_PREFIX } from './static-tokens.ts'
+import { isStaticToken, StaticTokens } from './static-tokens.ts'
 import { TokenReviewer, type TokenReviewOptions } from './token-review.ts'
 
 /** As the section `authentication` of the configuration. */
@@ -140,7 +140,10 @@ class Choosing implements Authentication {
 
   #signIn(token: string): SignIn | Promise<SignIn> {
     requireToken(token)
-    if (token.startsWith(TOKEN_PREFIX) && this.#static) return this.#static.signIn(token)
+    if (isStaticToken(token)) {
+      if (!this.#static) throw new AuthenticationError('UNAUTHENTICATED', SIGN_IN_AGAIN)
+      return this.#static.signIn(token)
+    }
     const jwt = readJwt(token)
     return firstThatKnows(this.#candidates(jwt), token, jwt)
   }

@@ -23,8 +23,10 @@ import { AuthenticationError } from './authenticator.ts'
 import { ownUser } from './identity.ts'
 import { AuthenticationSetupError, type SignIn, type TokenAuthenticator } from './sign-in.ts'
 
-/** Of every token of ours. */
-export const TOKEN_PREFIX = 'fg_'
+/** Whether it looks like one of ours, good or not: such a token is shown to nobody else. */
+export function isStaticToken(token: string): boolean {
+  return /^fg_[0-9a-f]{12}_/i.test(token)
+}
 
 const TOKEN = /^fg_([0-9a-f]{12})_([0-9a-f]{64})([0-9a-f]{8})$/
 /** Of entries. */
@@ -55,7 +57,7 @@ export function createToken({ name }: { readonly name: string }): {
   if (name === '' || name.length > MAX_NAME) throw new TypeError(`A name has 1 to ${MAX_NAME} characters.`)
   const id = randomBytes(6).toString('hex')
   const secret = randomBytes(32).toString('hex')
-  const token = `${TOKEN_PREFIX}${id}_${secret}${checksum(id, secret)}`
+  const token = `fg_${id}_${secret}${checksum(id, secret)}`
   return { token, hash: `${id}:${hash('sha256', token)}` }
 }
 

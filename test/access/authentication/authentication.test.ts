@@ -275,6 +275,17 @@ describe('who is asked about a token', () => {
     await refusal(() => made.authenticate(bearer(stranger)), stranger)
     expect(made.authenticate(bearer(BOT.token))).toBeDefined()
     expect(any.shown).toEqual([])
+    // Perhaps of another gateway: a cluster has no business with it either.
+    const without = authentication({ tokenReviews: [review('any')] }, { client: () => any.client })
+    for (const token of [stranger, stranger.slice(0, 40), stranger.toUpperCase()]) {
+      expect(await refusal(() => without.authenticate(bearer(token)), token)).toMatchObject({
+        code: 'UNAUTHENTICATED',
+      })
+    }
+    expect(any.shown).toEqual([])
+    // One that a provider has made up and that only begins alike is not ours.
+    await refusal(() => made.authenticate(bearer('fg_opaque')))
+    expect(any.shown).toEqual(['fg_opaque'])
   })
 
   it('is several, of whom the first in order who knows it decides', async () => {
