@@ -1,5 +1,5 @@
 import * as fc from 'fast-check'
-import { afterEach, describe, expect, it, vi } from 'vitest'
+import { afterAll, afterEach, describe, expect, it, vi } from 'vitest'
 import {
   type Authentication,
   type AuthenticationConfig,
@@ -25,7 +25,7 @@ const open: Authentication[] = []
 afterEach(async () => {
   for (const one of open.splice(0)) await one.close()
 })
-process.on('exit', () => rmSync(directory, { recursive: true }))
+afterAll(() => rmSync(directory, { recursive: true }))
 
 function authentication(config: Partial<AuthenticationConfig>, more: Partial<AuthenticationOptions> = {}) {
   const made = createAuthentication({
