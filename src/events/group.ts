@@ -239,9 +239,14 @@ export abstract class Group<P> implements Work {
     if (this.followers.size === 0 && !this.closed) this.context.onEmpty(this)
   }
 
-  /** What waits is told in the next pass, whenever the last one was. */
-  protected hurry(): void {
-    this.#isDue = true
+  /** What waits is told within so many milliseconds, though it was to wait for longer. */
+  protected hurry(withinMs: number): void {
+    const latest = this.context.clock.now() + withinMs - this.#throttleMs
+    if (this.#lastCut <= latest) return
+    this.#lastCut = latest
+    this.#cancelTimer?.()
+    this.#cancelTimer = undefined
+    this.context.passes.add(this)
   }
 
   /** It is none of its followers any more. */

@@ -56,7 +56,7 @@ export class RecomputedGroup<P> extends Group<P> {
         this.admit(follower)
         this.#isOwed = true
       }
-      this.hurry()
+      this.hurry(RIGHTS_MS)
     }
     this.refresh()
   }
@@ -80,7 +80,7 @@ export class RecomputedGroup<P> extends Group<P> {
   protected resyncAll(): void {
     this.#last = undefined
     this.#isOwed = true
-    this.hurry()
+    this.hurry(RIGHTS_MS)
     this.refresh()
   }
 
@@ -96,6 +96,9 @@ export class RecomputedGroup<P> extends Group<P> {
     this.admit(follower, [entry])
   }
 }
+
+/** How soon it is made anew when rights change, however seldom it is otherwise: they may change all the time. */
+const RIGHTS_MS = 1_000
 
 /** Payloads that are no bytes are never the same. */
 function areSame(a: unknown, b: unknown): boolean {
