@@ -13,12 +13,14 @@ import { join } from 'node:path'
 import { stringify } from 'yaml'
 import { startRedisServer } from '../support/redis-server.ts'
 import { startReplicaSet } from '../support/replica-set.ts'
+import { ADMIN } from '../support/test-tokens.ts'
 import { median, type Bench, type Figure } from './figure.ts'
 import type { ClusterHandlers } from './support/latency-cluster.ts'
 import type { ReceiverHandlers } from './support/latency-receiver.ts'
 import type { ReceiverHandlers as CrowdHandlers } from './support/live-receivers.ts'
 import type { NaiveHandlers } from './support/naive-gateway.ts'
 import { Remote } from './support/remote.ts'
+import { shareToken } from './support/sign-in.ts'
 
 const PER_SECOND = 100
 const CHANGES = 500
@@ -35,6 +37,7 @@ interface Round {
 }
 
 export const bench: Bench = async () => {
+  shareToken(ADMIN.token)
   const directory = mkdtempSync(join(tmpdir(), 'fleetgraph-latency-'))
   const closing: (() => unknown)[] = [() => rmSync(directory, { recursive: true, force: true })]
   const remote = <R extends { stop(): Promise<void> }>(started: R): R => {

@@ -7,6 +7,7 @@ import { get } from 'node:http'
 import { createClient, type Client } from 'graphql-ws'
 import { WebSocket } from 'ws'
 import { answer } from './remote.ts'
+import { signIn } from './sign-in.ts'
 
 /** A change, as somebody shows it in a table. */
 const SUBSCRIPTION = `subscription {
@@ -62,6 +63,7 @@ const handlers = {
       webSocketImpl: WebSocket,
       lazy: false,
       retryAttempts: 0,
+      connectionParams: signIn(),
     })
     client.subscribe<PodChanges>(
       { query: SUBSCRIPTION },

@@ -11,6 +11,7 @@ import { randomUUID } from 'node:crypto'
 import { connect, type Socket } from 'node:net'
 import { clientFrame, frameAt, PING, PONG, TEXT, type Frame } from './live-frames.ts'
 import { answer } from './remote.ts'
+import { signIn } from './sign-in.ts'
 
 export interface Subscription {
   readonly query: string
@@ -175,7 +176,7 @@ class Receiver {
     if (stop === -1) return 0
     if (!head.startsWith('HTTP/1.1 101')) fail(`no WebSocket: ${head}`)
     this.#state = 'init'
-    this.#socket.write(clientFrame({ type: 'connection_init' }))
+    this.#socket.write(clientFrame({ type: 'connection_init', payload: signIn() }))
     return stop + 4
   }
 

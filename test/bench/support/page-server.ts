@@ -27,17 +27,18 @@ export type Mode = 'changing' | 'still' | 'limit' | 'open' | 'namespaces'
 const mode = process.argv[2] as Mode
 
 const CLUSTERS = ['prod-eu', 'prod-us', 'staging']
-const PODS = 5_000
-
-/** Of one pod each in the modes that have them. */
-const NAMESPACES = PODS
+/** In the modes that have them: of five pods each. */
+const NAMESPACES = 5_000
 const MAY_SEE = 200
+const HAS_NAMESPACES = mode === 'open' || mode === 'namespaces'
+
+const PODS = HAS_NAMESPACES ? 5 * NAMESPACES : 5_000
 
 /** Raw, as the mode has it. A version is a text: a table takes no number that is not above the one before. */
 function podOf(i: number, version?: string): PodOnNode {
   const pod = JSON.parse(JSON.stringify(syntheticPod(i))) as PodOnNode
   if (version !== undefined) pod.metadata.resourceVersion = version
-  if (mode === 'open' || mode === 'namespaces') pod.metadata.namespace = namespaceOf(i)
+  if (HAS_NAMESPACES) pod.metadata.namespace = namespaceOf(i)
   return pod
 }
 
@@ -46,14 +47,20 @@ const namespaceOf = (i: number) => `team-${String(i % NAMESPACES).padStart(4, '0
 function fleet(): FakeFleet {
   return new FakeFleet(
     ...CLUSTERS.map((name, index) => {
-      const pods = Array.from({ length: PODS }, (_, i) => podOf(index * PODS + i))
-      const nodes = [...new Set(pods.map(({ spec }) => spec.nodeName))]
-      return new FakeCluster(name)
-        .load(
-          'Node',
-          nodes.map((name, i) => ({ metadata: { name, uid: `node-${i}`, resourceVersion: '1' } })),
-        )
-        .load('Pod', pods)
+      const nodes = new Set<string>()
+      const cluster = new FakeCluster(name)
+      cluster.apply('Pod', { type: 'Init' })
+      // One by one: as objects of the API they are thirty times as large.
+      for (let i = index * PODS; i < (index + 1) * PODS; i++) {
+        const pod = podOf(i)
+        nodes.add(pod.spec.nodeName)
+        cluster.apply('Pod', { type: 'InitApply', row: project('Pod')(pod, name) })
+      }
+      cluster.apply('Pod', { type: 'InitDone', resourceVersion: '100' })
+      return cluster.load(
+        'Node',
+        Array.from(nodes, (name, i) => ({ metadata: { name, uid: `node-${i}`, resourceVersion: '1' } })),
+      )
     }),
   )
 }
@@ -118,7 +125,12 @@ function rbacOver(clusters: FakeFleet): Policy {
 function changer(cluster: FakeCluster): () => void {
   const row = (i: number, version: string) => project('Pod')(podOf(i, version), cluster.name)
   // Every second step changes the row back, so that each of them is a change.
-  const versions = Array.from({ length: 500 }, (_, i) => [row(i, 'one'), row(i, 'two')]).flat()
+  // Over many namespaces they are spread: as many of either viewer's page are new, and in the processor's cache.
+  const apart = HAS_NAMESPACES ? 7 : 1
+  const versions = Array.from({ length: 500 }, (_, i) => [
+    row(i * apart, 'one'),
+    row(i * apart, 'two'),
+  ]).flat()
   let next = 0
   return () => {
     cluster.apply('Pod', { type: 'Apply', row: versions[next++ % versions.length]! })
