@@ -30,7 +30,7 @@ function note(about: Partial<AuditNote> = {}): AuditNote {
   }
 }
 
-function fixture(viewer: Viewer) {
+function fixture(viewer: Viewer | (() => Viewer)) {
   const clock = new FakeClock(1_800_000_000_000)
   const trail = new AuditTrail({
     clock,
@@ -161,6 +161,21 @@ describe('auditEvents', () => {
     await ask('{ auditEvents { nodes { id } } }')
     expect(view.reads.unchanged()).toBe(false)
     expect(view.reads.privileged).toEqual(['audit records'])
+  })
+
+  it('are followed by who was renewed to somebody who may not read them no longer', async () => {
+    let viewer = auditor
+    const { trail, follow } = fixture(() => viewer)
+    const stream = await follow('subscription { auditEvents { correlationId } }')
+    if (!(Symbol.asyncIterator in stream)) throw new Error('The subscription did not begin.')
+    const first = stream.next()
+    await settled()
+    trail.record(note({ correlationId: 'a' }))
+    expect(await first).toMatchObject({ value: { data: { auditEvents: { correlationId: 'a' } } } })
+    const second = stream.next()
+    viewer = ada
+    trail.record(note({ correlationId: 'b' }))
+    await expect(second).rejects.toMatchObject({ extensions: { code: 'FORBIDDEN' } })
   })
 
   it('are followed as they come, until the request ends', async () => {

@@ -123,7 +123,7 @@ export interface AuditReader {
   }): Promise<AuditPage>
   /**
    * Records of all replicas as they come, in order, each once; the next ones are read when `take` has resolved.
-   * Resolves after the signal. Rejects where not allowed.
+   * Resolves after the signal, and before records that the viewer may not read any more. Rejects where not allowed.
    */
   follow(
     filter: AuditFilter,

@@ -174,17 +174,16 @@ function filterOf(filter: AuditFilterInput | null | undefined): AuditFilter {
   }
 }
 
+const FORBIDDEN =
+  'You may not read audit records. Who may is set by "audit.readerUsers" and "audit.readerGroups" in the configuration of the gateway.'
+
 /** Throws FORBIDDEN. */
 function readerOf({ audit, fleet }: GraphContext): AuditReader {
   // Whether they may read it is theirs alone, like what they read.
   fleet.reads.noteVolatile()
   // Who reads them, and who tried to, is on record itself.
   fleet.reads.notePrivileged('audit records')
-  if (!audit?.allowed) {
-    throw forbidden(
-      'You may not read audit records. Who may is set by "audit.readerUsers" and "audit.readerGroups" in the configuration of the gateway.',
-    )
-  }
+  if (!audit?.allowed) throw forbidden(FORBIDDEN)
   return audit
 }
 
@@ -241,15 +240,14 @@ builder.subscriptionField('auditEvents', (t) =>
     subscribe: (_root, { filter }, context) => {
       const reader = readerOf(context)
       return new Outlet<AuditRecord>({
-        feed: (outlet, ended) =>
-          reader.follow(
-            filterOf(filter),
-            (records) => {
-              for (const record of records) outlet.push(record)
-              return outlet.taken()
-            },
-            ended,
-          ),
+        feed: async (outlet, ended) => {
+          const take = (records: readonly AuditRecord[]) => {
+            for (const record of records) outlet.push(record)
+            return outlet.taken()
+          }
+          await reader.follow(filterOf(filter), take, ended)
+          if (!reader.allowed && !ended.aborted) throw forbidden(FORBIDDEN)
+        },
         signal: context.signal,
       })
     },
