@@ -174,7 +174,7 @@ function effortOf(
 }
 
 /** Fields and fragments looked at, each as often as it is spread: a document of 400 fields has far fewer. */
-const MAX_VISITS = 50_000
+const MAX_VISITS = 10_000
 
 /** Of a connection that is asked for without `first` and `last`. */
 const DEFAULT_PAGE = 50

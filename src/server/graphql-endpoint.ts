@@ -83,7 +83,14 @@ export class GraphQLEndpoint {
     const cause = tooLarge ? new GraphQLError(error.message, { extensions: { code: error.code } }) : error
     const answer = failed(cause, this.#options.logger, callerOfRequest(response.req))
     const { status, headers } = refusalOf(error, answer)
-    this.#write(status, answer.body, response, media, Object.entries(headers).flat(), tooLarge)
+    this.#write(
+      status,
+      answer.body,
+      response,
+      media,
+      Object.entries(headers).flat(),
+      this.#options.draining() || (tooLarge && !isDrained(response.req)),
+    )
   }
 
   #write(
@@ -150,6 +157,13 @@ function identify(parsed: GraphQLRequest, request: IncomingMessage, access: Acce
   const viewer = access.authenticate(credentialsOf(request))
   if (!isPromise(viewer)) then.admitted(parsed, new Exchange(viewer, access))
   else viewer.then((viewer) => then.admitted(parsed, new Exchange(viewer, access)), then.failed)
+}
+
+/** A client that is cut off while it sends may not see the answer: so much is read and dropped first. */
+const DRAINED_BYTES = 16 << 20
+
+function isDrained({ headers }: IncomingMessage): boolean {
+  return Number(headers['content-length'] ?? Infinity) <= DRAINED_BYTES
 }
 
 /** How HTTP says it. */

@@ -124,5 +124,45 @@ export function checkLimits(document: DocumentNode, limits: Limits): GraphQLErro
   for (const name of ['fields', 'aliases', 'directives'] as const) {
     if (count[name] > limits[name]) return tooMuch(name, `The query has ${count[name]} ${name}`, limits[name])
   }
+  if (pairs(document, fragments) > MAX_PAIRS) {
+    return tooMuch('fields', 'The query has too many fragments, or fields of the same name', limits.fields)
+  }
   return undefined
+}
+
+/**
+ * Fields of one answer name that stand beside each other, two by two: validation compares each pair, with all
+ * that is under it. Some dozens of kinds with a dozen fields each have fewer.
+ */
+const MAX_PAIRS = 3_000
+
+/** Counted as validation finds them, through fragments; gives up beyond `MAX_PAIRS`. */
+function pairs(document: DocumentNode, fragments: ReadonlyMap<string, FragmentDefinitionNode>): number {
+  // Fragments as well, each with each.
+  let count = (fragments.size * (fragments.size - 1)) / 2
+  const ofSet = (set: SelectionSetNode): void => {
+    const names = new Map<string, number>()
+    const spread = new Set<string>()
+    const collect = ({ selections }: SelectionSetNode, isOwn: boolean): void => {
+      for (const selection of selections) {
+        if (count > MAX_PAIRS) return
+        if (selection.kind === Kind.FIELD) {
+          const name = selection.alias?.value ?? selection.name.value
+          const others = names.get(name) ?? 0
+          names.set(name, others + 1)
+          count += others
+          if (isOwn && selection.selectionSet) ofSet(selection.selectionSet)
+        } else if (selection.kind === Kind.INLINE_FRAGMENT) collect(selection.selectionSet, isOwn)
+        else if (!spread.has(selection.name.value)) {
+          spread.add(selection.name.value)
+          const fragment = fragments.get(selection.name.value)
+          if (fragment) collect(fragment.selectionSet, false)
+        }
+      }
+    }
+    collect(set, true)
+  }
+  for (const definition of document.definitions)
+    if ('selectionSet' in definition) ofSet(definition.selectionSet!)
+  return count
 }

@@ -68,14 +68,14 @@ export const ATTACKS: readonly Attack[] = [
   graphql(
     'fields that have to be compared with each other',
     query(`{ ${repeat(195, (i) => `pods(first: ${i}) { totalCount }`)} }`),
-    'GRAPHQL_VALIDATION_FAILED',
+    'LIMIT_EXCEEDED',
   ),
   graphql(
     'fragments that have to be compared with each other',
     query(
       `{ ${repeat(60, (i) => `...F${i}`)} } ${repeat(60, (i) => `fragment F${i} on Query { pods(first: ${i}) { nodes { name id uid } } }`)}`,
     ),
-    'GRAPHQL_VALIDATION_FAILED',
+    'LIMIT_EXCEEDED',
   ),
   graphql(
     'pages of pages',

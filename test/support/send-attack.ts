@@ -13,6 +13,9 @@ export interface Reply {
   readonly code: string | undefined
 }
 
+/** Sockets that may fail when nobody waits for them any more. */
+const heard = new WeakSet<object>()
+
 export function sendAttack(
   { port }: Pick<AttackedServer, 'port'>,
   attack: Attack,
@@ -28,8 +31,7 @@ export function sendAttack(
         port,
         method,
         path,
-        // One that is refused before it was sent ends its connection, in the middle of a write.
-        ...(agent && attack.status < 405 && { agent }),
+        ...(agent && { agent }),
         headers: {
           authorization: `Bearer ${tokenOf(user)}`,
           'content-type': 'application/json',
@@ -52,6 +54,11 @@ export function sendAttack(
     let answered = false
     // A server that has refused a body does not read the rest of it: that is no failure.
     sent.on('error', (error) => setImmediate(() => answered || reject(error)))
+    // Nor is it when the request is done with.
+    sent.on('socket', (socket) => {
+      if (!heard.has(socket)) socket.on('error', () => {})
+      heard.add(socket)
+    })
     sent.end(bytes)
   })
 }
