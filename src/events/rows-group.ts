@@ -253,6 +253,8 @@ export class RowsGroup<P> extends Group<P> implements CatchUpGroup<P>, ChangeLis
     const known = this.#clusters.get(cluster)
     const befores = scopes.map((_, i) => known?.slots[i])
     if (befores.every((before, i) => sameScope(before?.scope, scopes[i]))) return
+    // One that has just joined: nobody was told anything of it.
+    if (!known && !this.#hasContent(cluster)) return this.#enter(cluster, scopes)
     this.#isOther = true
     const slots = befores.map((before, i) => {
       const scope = scopes[i]
@@ -290,6 +292,10 @@ export class RowsGroup<P> extends Group<P> implements CatchUpGroup<P>, ChangeLis
     }
     this.#checkHealth(cluster)
     this.context.passes.add(this)
+  }
+
+  #hasContent(cluster: Cluster): boolean {
+    return this.#request.kinds.some((kind) => this.#channels.channel(cluster, kind).hasContent)
   }
 
   /** Whether it may be seen the same, of the same clusters, as in another group. */

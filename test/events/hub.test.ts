@@ -1043,6 +1043,26 @@ describe('followers with rights of their own', () => {
     expect([anns.sink.take(), bobs.sink.take()]).toEqual([[], ['ADDED w']])
   })
 
+  it('are kept by a cluster that joins, and nobody who is slow begins anew', async () => {
+    const { hub, fleet, east, ann, bob, anns, bobs } = await together()
+    anns.sink.ready = false
+    apply(east, 'a', '12')
+    await settled()
+    const west = new FakeCluster('west')
+    fleet.add(west)
+    // What may be seen in all clusters is another where there is one more.
+    ann.key = bob.key = 'with west'
+    hub.rightsChanged()
+    await settled()
+    sync(west, ['w'], '10')
+    await settled()
+    anns.sink.ready = true
+    await settled()
+    const told = ['MODIFIED a', 'CLUSTER_DOWN west', 'ADDED w', 'CLUSTER_UP west']
+    expect([anns.sink.take(), bobs.sink.take()]).toEqual([told, told])
+    expect(hub.counters).toMatchObject({ groups: 1, resyncs: 0 })
+  })
+
   it('change while a table is read for all, and nothing is told twice or left out', async () => {
     const { fleet, ann, anns, bobs, changed } = await together()
     for (const { sink } of [anns, bobs]) sink.ready = false
