@@ -1043,6 +1043,20 @@ describe('followers with rights of their own', () => {
     expect([anns.sink.take(), bobs.sink.take()]).toEqual([[], ['ADDED w']])
   })
 
+  it('of a cluster that left can be asked by nobody: what was not told of it is left out', async () => {
+    const { hub, fleet, clock, east, ann, anns } = await together({ ...pods, throttleMs: 1_000 })
+    apply(east, 'a', '12')
+    await settled()
+    anns.sink.take()
+    east.apply('Pod', { type: 'Apply', row: secret('13') })
+    fleet.remove('east')
+    ann.become(shop, 'less')
+    hub.rightsChanged()
+    await clock.advance(1_000)
+    expect(anns.sink.told.filter(({ resourceVersion }) => resourceVersion === '13')).toEqual([])
+    expect(anns.sink.take()).toEqual(['RESYNC', 'SYNCED'])
+  })
+
   it('are kept by a cluster that joins, and nobody who is slow begins anew', async () => {
     const { hub, fleet, east, ann, bob, anns, bobs } = await together()
     anns.sink.ready = false

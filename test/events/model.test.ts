@@ -47,16 +47,11 @@ const PACES = fc.constantFrom(0, 0.3, 1.1, 9)
 const VIEWERS = 3
 
 /** Some may see the same and are told the same; keys are of this process. */
-function keyOf(scopes: ReadonlyMap<string, Scope | undefined>): string {
+function keyOf(scopes: Scopes): string {
   return CLUSTERS.map((name) => SCOPES.indexOf(scopes.get(name))).join()
 }
 
-function shows(
-  scopes: ReadonlyMap<string, Scope | undefined>,
-  cluster: string,
-  namespace: string,
-  name: string,
-): boolean {
+function shows(scopes: Scopes, cluster: string, namespace: string, name: string): boolean {
   const scope = scopes.get(cluster)
   if (scope === undefined || scope === 'all') return scope === 'all'
   return (
@@ -66,14 +61,22 @@ function shows(
   )
 }
 
+type Scopes = ReadonlyMap<string, Scope | undefined>
+
 /** What one viewer may see. */
 class Viewer {
   readonly scopes = new Map<string, Scope | undefined>(CLUSTERS.map((name) => [name, 'all']))
+  /** Another name of the same rights: keys cover all clusters that there are. */
+  #fleet = ''
   /** What it was since the hubs were told last, oldest first; the last one is what it is. */
-  history: ReadonlyMap<string, Scope | undefined>[] = [new Map(this.scopes)]
+  #history: { readonly scopes: Scopes; readonly key: string }[] = []
+
+  constructor() {
+    this.#note()
+  }
 
   get key(): string {
-    return keyOf(this.scopes)
+    return `${keyOf(this.scopes)} of ${this.#fleet}`
   }
 
   eyes(): Eyes {
@@ -89,20 +92,29 @@ class Viewer {
 
   become(cluster: string, scope: Scope | undefined): void {
     this.scopes.set(cluster, scope)
-    this.history.push(new Map(this.scopes))
+    this.#note()
+  }
+
+  meet(clusters: Iterable<string>): void {
+    this.#fleet = Array.from(clusters).sort().join()
+    this.#note()
   }
 
   /** The hubs know by now. */
   told(): void {
-    this.history = this.history.slice(-1)
+    this.#history = this.#history.slice(-1)
   }
 
   maySee({ cluster, namespace, name }: Pick<Told, 'cluster' | 'namespace' | 'name'>): boolean {
-    return this.history.some((scopes) => shows(scopes, cluster!, namespace!, name!))
+    return this.#history.some(({ scopes }) => shows(scopes, cluster!, namespace!, name!))
   }
 
-  mayHave(key: string): boolean {
-    return this.history.some((scopes) => keyOf(scopes) === key)
+  mayHave(rights: string): boolean {
+    return this.#history.some(({ key }) => key === rights)
+  }
+
+  #note(): void {
+    this.#history.push({ scopes: new Map(this.scopes), key: this.key })
   }
 }
 
@@ -420,6 +432,7 @@ class World {
     for (const replica of this.replicas) replica.setPresent(name, present)
     if (present) this.present.add(name)
     else this.present.delete(name)
+    for (const viewer of this.viewers) viewer.meet(this.present)
   }
 
   request(filter: number): RowsRequest {
