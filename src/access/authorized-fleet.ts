@@ -34,8 +34,6 @@ import type { Action, Policy, ReadRight, Verdict } from './policy.ts'
 import { Reads } from './reads.ts'
 import type { Viewer } from './viewer.ts'
 
-export { Reads } from './reads.ts'
-
 /** What may be followed; whose eyes it is seen with is added here. */
 export type FollowRequest<R extends Row = Row> = RowsRequest<R> | RecomputedRequest | ClustersRequest
 
