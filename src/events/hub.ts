@@ -119,7 +119,7 @@ export class Hub implements LiveHub, Channels {
         scope === undefined ? null : channel.journal.position(),
       )
       const seals = tables.map(({ channel, scope }) =>
-        scope === undefined ? undefined : channel.sealOf(scope),
+        scope === undefined ? undefined : { seal: channel.sealOf(scope) },
       )
       return [[cluster.name, versions, seals] as const]
     })

@@ -43,8 +43,8 @@ export class PositionError extends Error {
 /** Of a cluster: one version per kind, in the kinds' order; nothing where nothing of that table is known. */
 export type ClusterVersions = readonly (string | null | undefined)[]
 
-/** Of a cluster: the seal of each of its tables, in the kinds' order. */
-type ClusterSeals = readonly (Seal | undefined)[]
+/** Of a cluster: each of its tables, in the kinds' order, with its seal. */
+type ClusterSeals = readonly ({ readonly seal: Seal } | undefined)[]
 
 export function encodePosition(
   kinds: readonly Kind[],
@@ -59,16 +59,21 @@ export function encodePosition(
     writer.text(kind, 'latin1')
     places.push(writer.room(RIGHTS_BYTES))
   }
-  const rights = kinds.map(() => NO_SEAL)
+  // In place: there are as many as there are clusters, for each event.
+  const firsts = new Int32Array(kinds.length)
+  const seconds = new Int32Array(kinds.length)
   for (const [cluster, versions, seals] of clusters) {
     writer.text(hashOf(cluster), 'hex')
     for (let i = 0; i < kinds.length; i++) {
       const version = versions[i] ?? null
       writer.version(version)
-      if (version !== null) rights[i] = together(rights[i]!, seals?.[i] ?? NO_SEAL)
+      const seal = version === null ? undefined : seals?.[i]?.seal
+      if (!seal) continue
+      firsts[i]! ^= seal[0]
+      seconds[i]! ^= seal[1]
     }
   }
-  places.forEach((place, i) => writer.seal(place, rights[i]!))
+  places.forEach((place, i) => writer.seal(place, [firsts[i]!, seconds[i]!]))
   return writer.toString()
 }
 

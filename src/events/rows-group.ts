@@ -664,11 +664,7 @@ function tablesOf(kinds: readonly Kind[], clusters: ReadonlyMap<Cluster, Followe
     encode: (layout, positionOf) =>
       encodePosition(
         kinds,
-        layout.map(([name, slots]) => [
-          name,
-          slots.map((slot) => slot && positionOf(slot)),
-          slots.map((slot) => slot?.seal),
-        ]),
+        layout.map(([name, slots]) => [name, slots.map((slot) => slot && positionOf(slot)), slots]),
       ),
     // It knows something of a cluster that no fleet has.
     broken: () => encodePosition(kinds, [['', kinds.map(() => '')]]),

@@ -74,7 +74,8 @@ describe('the rights in a position', () => {
   function position(scopes: Readonly<Record<string, Scope>>, version: string | null = '10') {
     const sealed = rights(scopes)
     const known = Object.keys(scopes).map(
-      (name) => [name, ['10', version], [sealed(name, 'Pod'), sealed(name, 'Node')]] as const,
+      (name) =>
+        [name, ['10', version], [{ seal: sealed(name, 'Pod')! }, { seal: sealed(name, 'Node')! }]] as const,
     )
     return decodePosition(encodePosition(['Pod', 'Node'], known))
   }
