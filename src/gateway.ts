@@ -195,7 +195,7 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
             ...(tlsClientCaFile !== '' && { clientCaFile: tlsClientCaFile }),
           },
         }),
-        ...(documentsDirectory !== '' && {
+        ...((documentsDirectory !== '' || documents === 'trusted') && {
           documents: { folder: documentsDirectory, only: documents === 'trusted' },
         }),
         limits: config.limits,

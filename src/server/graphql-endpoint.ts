@@ -160,7 +160,7 @@ function identify(parsed: GraphQLRequest, request: IncomingMessage, access: Acce
 }
 
 /** A client that is cut off while it sends may not see the answer: so much is read and dropped first. */
-const DRAINED_BYTES = 2 << 20
+const DRAINED_BYTES = 1 << 20
 
 function isDrained({ headers }: IncomingMessage): boolean {
   return Number(headers['content-length'] ?? Infinity) <= DRAINED_BYTES

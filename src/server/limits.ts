@@ -163,6 +163,6 @@ function pairs(document: DocumentNode, fragments: ReadonlyMap<string, FragmentDe
     collect(set, true)
   }
   for (const definition of document.definitions)
-    if ('selectionSet' in definition) ofSet(definition.selectionSet!)
+    if ('selectionSet' in definition) ofSet(definition.selectionSet)
   return count
 }

@@ -69,6 +69,7 @@ export function readTrustedDocuments(folder: string, only: boolean): TrustedDocu
       throw unusable(join(folder, name), `it cannot be read (${(error as NodeJS.ErrnoException).code})`)
     }
   }
+  if (folder === '') throw unusable('(no folder)', 'say where they are (server.documentsDirectory)')
   let names: string[]
   try {
     names = readdirSync(folder)

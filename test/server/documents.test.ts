@@ -67,6 +67,8 @@ describe('a folder of trusted documents', () => {
     manifest({ [`sha256:${sha256(ECHO)}`]: ANIMAL })
     expect(() => readTrustedDocuments(folder, true)).toThrow(/not the hash/)
     expect(() => readTrustedDocuments(join(folder, 'none'), true)).toThrow(TrustedDocumentsError)
+    // Nothing to trust is not everything to trust.
+    expect(() => readTrustedDocuments('', true)).toThrow(/documentsDirectory/)
   })
 })
 
