@@ -14,6 +14,7 @@ import { createSchema } from '../../src/graph/schema.ts'
 import { ALL_KINDS, KINDS } from '../../src/kubernetes/kinds.ts'
 import { project } from '../../src/kubernetes/projections/projections.ts'
 import type { Kind, Row } from '../../src/kubernetes/rows.ts'
+import { settled } from '../support/fake-clock.ts'
 import { FakeCluster, FakeFleet } from '../support/fake-fleet.ts'
 import { ScopedPolicy } from '../support/scoped-policy.ts'
 import { pod, shopFleet } from '../support/shop.ts'
@@ -156,6 +157,8 @@ export async function learn(
     contextValue: createContext(view),
   })
   const text = JSON.stringify(await result)
+  // An answer that an error has ended early leaves live reads behind.
+  await settled()
   return {
     text,
     atOnce: !(result instanceof Promise),
