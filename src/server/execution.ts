@@ -146,7 +146,7 @@ export class Executor {
         try {
           if (!('data' in result)) return refuse(result.errors ?? [])
           const text = JSON.stringify(result)
-          const keep = isQuery && reads && !result.errors && !reads.pending?.size
+          const keep = isQuery && key !== null && reads && !result.errors && !reads.pending?.size
           return { body: keep ? this.#answers.offer(key, text, reads) : text, refused: false }
         } catch (error) {
           return failed(error, this.#logger, caller)
@@ -237,7 +237,7 @@ export class Executor {
   /**
    * Executes it, and once more where it met rights that were still being found out: those are waited for, but
    * not for long, and the second answer counts as it is. `finish` is told what was read, and the key that the
-   * answer may be kept under: of the rights that it was executed with.
+   * answer may be kept under: of the rights that it was executed with; `null` where these changed on the way.
    */
   #perform<T>(
     operation: Operation,
@@ -245,7 +245,7 @@ export class Executor {
     asker: Asker,
     startedAt: number | null,
     firstKey: string,
-    finish: (result: ExecutionResult, reads: ExecutionReads | undefined, key: string) => T,
+    finish: (result: ExecutionResult, reads: ExecutionReads | undefined, key: string | null) => T,
   ): T | Promise<T> {
     const subject = () => subjectOf(request, asker, operation, startedAt)
     const checked = this.#check(operation, request, asker.viewer)
@@ -260,15 +260,17 @@ export class Executor {
       const isPending = () => !again && type === OperationTypeNode.QUERY && (reads.pending?.size ?? 0) > 0
       const runAgain = () =>
         this.#settled(reads.pending ?? []).then(() => run(this.#answerKey(operation, request, asker), true))
-      const answered = (result: ExecutionResult): T | Promise<T> => {
+      const answered = (result: ExecutionResult, waited: boolean): T | Promise<T> => {
         if (isPending()) return runAgain()
         this.#records?.executed(type, reads, result.errors, subject)
-        return finish(result, reads, key)
+        // What was read after the asker's rights had changed is nothing for those who have the old ones.
+        const isOfKey = !waited || key === '' || key === this.#answerKey(operation, request, asker)
+        return finish(result, reads, isOfKey ? key : null)
       }
       const result = this.#run(operation, request, checked, context)
-      if (!isPromise(result)) return answered(result)
+      if (!isPromise(result)) return answered(result, false)
       // What it waits for is read once more then: nobody waits for both.
-      return isPending() ? runAgain() : result.then(answered)
+      return isPending() ? runAgain() : result.then((result) => answered(result, true))
     }
     return run(firstKey, false)
   }

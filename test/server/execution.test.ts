@@ -1,4 +1,5 @@
 /** The executor: operation selection, errors and their codes, kept answers, cost. */
+import { GraphQLObjectType, GraphQLSchema, GraphQLString } from 'graphql'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { viewerOf } from '../../src/access/viewer.ts'
 import { Executor, type Answer, type Asker } from '../../src/server/execution.ts'
@@ -207,6 +208,24 @@ describe('kept answers', () => {
     for (let again = 0; again < 4; again++)
       await own.answer({ query: 'mutation { rename(to: "x") }' }, asker())
     expect(contexts).toHaveLength(4)
+  })
+
+  test('are none of answers in the midst of which the rights of who asked have changed', async () => {
+    let rights = 'before'
+    const waiting: (() => void)[] = []
+    const text = () => new Promise((resolve) => waiting.push(() => resolve(`as seen with ${rights}`)))
+    const fields = { search: { type: GraphQLString, resolve: text } }
+    const schema = new GraphQLSchema({ query: new GraphQLObjectType({ name: 'Query', fields }) })
+    const own = executor({ schema, rightsKey: ({ user }) => (user.name === 'bob' ? 'before' : rights) })
+    const ask = (name: string) => own.answer({ query: '{ search }' }, asker(viewerOf({ name, groups: [] })))
+    const answers = [ask('alice'), ask('alice')]
+    rights = 'after'
+    for (const answer of waiting.splice(0)) answer()
+    for (const answer of answers) expect((await answer).body.toString()).toContain('with after')
+    rights = 'before'
+    const others = ask('bob')
+    for (const answer of waiting.splice(0)) answer()
+    expect((await others).body.toString()).toContain('with before')
   })
 
   test('are bounded in bytes', async () => {
