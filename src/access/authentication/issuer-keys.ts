@@ -49,14 +49,20 @@ const OLDEST_MS = 24 * 60 * 60_000
 const RETRY_MS = 2_000
 
 interface KnownKeys {
-  readonly find: ReturnType<typeof createLocalJWKSet>
   readonly ids: ReadonlySet<string>
-  readonly keys: readonly JWK[]
+  readonly keys: readonly KnownKey[]
+}
+
+interface KnownKey {
+  readonly id: string
+  readonly kid: string | undefined
+  /** Gives this key where it is one for the token's algorithm. */
+  readonly find: ReturnType<typeof createLocalJWKSet>
 }
 
 export interface Verified {
   readonly claims: JWTPayload
-  /** The key is known no more. */
+  /** The key that has signed it is known no more. */
   readonly withdrawn: () => boolean
 }
 
@@ -130,24 +136,22 @@ export class IssuerKeys {
     kid: unknown,
     options: JWTVerifyOptions,
   ): Promise<Verified> {
-    const ids = known.keys.filter((key) => kid !== undefined && key.kid === kid).map(identity)
-    const withdrawn = () => ids.length > 0 && !ids.some((id) => this.#known?.ids.has(id))
-    try {
-      const { payload } = await jwtVerify(token, known.find, options)
-      return { claims: payload, withdrawn }
-    } catch (error) {
-      if (!(error instanceof errors.JWKSMultipleMatchingKeys)) throw error
-      // No kid, or one of several keys: any of them may have signed.
-      for await (const key of error) {
-        try {
-          const { payload } = await jwtVerify(token, key, options)
-          return { claims: payload, withdrawn }
-        } catch (failure) {
-          if (!(failure instanceof errors.JWSSignatureVerificationFailed)) throw failure
-        }
+    let failure: unknown = new errors.JWKSNoMatchingKey()
+    // One by one: no kid, or one of several keys, and any of them may have signed; which one did has to be known.
+    for (const key of known.keys) {
+      if (kid !== undefined && key.kid !== kid) continue
+      try {
+        const { payload } = await jwtVerify(token, key.find, options)
+        return { claims: payload, withdrawn: () => !this.#known?.ids.has(key.id) }
+      } catch (error) {
+        if (error instanceof errors.JWTClaimValidationFailed || error instanceof errors.JWTExpired)
+          throw error
+        const isForOthers = error instanceof errors.JWKSNoMatchingKey
+        // A key that is none, among others, is no reason to refuse.
+        if (!isForOthers && !(failure instanceof errors.JWSSignatureVerificationFailed)) failure = error
       }
-      throw new errors.JWSSignatureVerificationFailed()
     }
+    throw failure
   }
 
   async #current(): Promise<KnownKeys> {
@@ -234,7 +238,10 @@ function knownKeys(body: unknown): KnownKeys {
     (key: unknown): key is JWK =>
       typeof key === 'object' && key !== null && ASYMMETRIC.has(String((key as JWK).kty)) && !('d' in key),
   )
-  return { find: createLocalJWKSet({ keys }), ids: new Set(keys.map(identity)), keys }
+  return {
+    ids: new Set(keys.map(identity)),
+    keys: keys.map((key) => ({ id: identity(key), kid: key.kid, find: createLocalJWKSet({ keys: [key] }) })),
+  }
 }
 
 const ASYMMETRIC: ReadonlySet<string> = new Set(['RSA', 'EC', 'OKP'])

@@ -619,6 +619,29 @@ describe('the keys of a provider', () => {
     ).toBeDefined()
   })
 
+  it.each([
+    ['names none', { alg: 'RS256' }],
+    ['names one that stands there twice', { alg: 'RS256', kid: 'one' }],
+  ])('end the sign-ins of a token that %s when the key that signed it is withdrawn', async (_, header) => {
+    const [a, b] = [0, 1].map(() => generateKeyPairSync('rsa', { modulusLength: 2048 }))
+    const jwk = (key: KeyObject): JWK => ({ ...(key.export({ format: 'jwk' }) as JWK), kid: 'one' })
+    const answers = { keys: { keys: [jwk(a!.publicKey), jwk(b!.publicKey)] } }
+    const { made, signed } = await odd(answers)
+    const token = signed(header, a!.privateKey)
+    const other = await made.authenticate(bearer(signed(header, b!.privateKey)))
+    const viewer = await made.authenticate(bearer(token))
+    const ends: string[] = []
+    made.onEnd(other, () => ends.push('other'))
+    const end = new Promise<SignInEnd>((resolve) => made.onEnd(viewer, resolve))
+    answers.keys = { keys: [jwk(b!.publicKey)] }
+    await refusal(() => made.authenticate(bearer(signed({ alg: 'RS256', kid: 'makes us look' }))))
+    expect(await end).toMatchObject({ code: 'REVOKED' })
+    expect(ends).toEqual([])
+    expect(await refusal(() => made.authenticate(bearer(token)), token)).toMatchObject({
+      code: 'UNAUTHENTICATED',
+    })
+  })
+
   it('come over TLS from whom the CA file vouches for, and from nobody else', async () => {
     const authority = await createCertificateAuthority(directory)
     const certificate = await authority.issue('id', { commonName: 'id', alternativeNames: ['IP:127.0.0.1'] })
