@@ -1,7 +1,8 @@
 /**
  * Logs that are being read for a viewer, and how they end with their right: an API server checks it once, when
  * a log is opened, and then sends for hours. Whenever rights may have changed it is asked again here, once for
- * all logs of a pod: to see the pod, and `get pods/log`.
+ * all logs of a pod: to see the pod, and `get pods/log`. So it is from time to time, for of what a cluster is asked
+ * action by action nobody tells that it has changed.
  *
  * Invariant: a log that may be read no more sends nothing further. Where it cannot be found out it ends too,
  * as if the cluster had failed: whoever opens it again is judged by the API server.
@@ -24,6 +25,9 @@ export interface LogPod {
  * file, for as long as it is followed. Enough for five workloads of fifty pods with one container each.
  */
 export const MOST_LOGS = 256
+
+/** How long a right to a log may have been taken away, where nobody tells of it, before it is asked for again. */
+export const RECHECK_MS = 10_000
 
 /** By user. Entries go when they are 0. */
 const OPEN = new WeakMap<Cluster, Map<string, number>>()
@@ -121,9 +125,7 @@ export class FollowedLogs {
     }
     const { ends } = watched
     ends.add(end)
-    this.#stop ??= this.#policy.onChange(() => {
-      for (const each of this.#pods.values()) void this.#ask(each)
-    })
+    this.#stop ??= this.#listen()
     return () => {
       ends.delete(end)
       if (ends.size > 0) return
@@ -131,6 +133,18 @@ export class FollowedLogs {
       if (this.#pods.size > 0) return
       this.#stop?.()
       this.#stop = undefined
+    }
+  }
+
+  #listen(): () => void {
+    const askAll = () => {
+      for (const each of this.#pods.values()) void this.#ask(each)
+    }
+    const unlisten = this.#policy.onChange(askAll)
+    const timer = setInterval(askAll, RECHECK_MS).unref()
+    return () => {
+      unlisten()
+      clearInterval(timer)
     }
   }
 

@@ -1,7 +1,8 @@
 /** Streams of a cluster that is asked for every right: put together as a gateway puts them together. */
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { AuthorizedFleet } from '../../src/access/authorized-fleet.ts'
 import { createClusterPolicy } from '../../src/access/cluster-policy.ts'
+import { RECHECK_MS } from '../../src/access/followed-logs.ts'
 import { AskedReviews } from '../../src/access/reviews.ts'
 import { viewerOf } from '../../src/access/viewer.ts'
 import { Hub } from '../../src/events/hub.ts'
@@ -17,18 +18,19 @@ const ada = viewerOf({ name: 'ada', groups: ['dev'] })
 function world() {
   const cluster = new FakeCluster('east')
   const open = new Set(['blue'])
-  const state = { asked: 0, silent: false }
+  const state = { asked: 0, silent: false, logs: true }
   cluster.answer = async ({ body }: ApiRequest) => {
     state.asked++
     if (state.silent) throw new TransportError('TIMEOUT', 'silent')
     const { spec } = body as {
       readonly spec: {
         readonly namespace?: string
-        readonly resourceAttributes?: { readonly namespace?: string }
+        readonly resourceAttributes?: { readonly namespace?: string; readonly subresource?: string }
       }
     }
     const { resourceAttributes } = spec
     if (!resourceAttributes) return { status: { incomplete: true } }
+    if (resourceAttributes.subresource === 'log') return { status: { allowed: state.logs } }
     return { status: { allowed: open.has(resourceAttributes.namespace ?? '') } }
   }
   cluster.load(
@@ -59,9 +61,9 @@ function world() {
     await fleet.close()
   })
   const told: string[] = []
+  const view = () => new AuthorizedFleet(fleet, ada, policy, hub)
   const follow = () => {
-    const view = new AuthorizedFleet(fleet, ada, policy, hub)
-    const stream = view.follow(
+    const stream = view().follow(
       { type: 'rows', kinds: ['Pod'], clusters: () => true, selection: {}, throttleMs: 0 },
       { snapshot: true },
       stop.signal,
@@ -71,7 +73,7 @@ function world() {
         told.push([type, object?.name, deletedReason].filter(Boolean).join(' '))
     })()
   }
-  return { cluster, open, state, clock, policy, told, follow, take: () => told.splice(0) }
+  return { cluster, open, state, clock, policy, view, told, follow, take: () => told.splice(0) }
 }
 
 describe('a stream of a cluster that is asked for rights', () => {
@@ -120,5 +122,39 @@ describe('a stream of a cluster that is asked for rights', () => {
     state.silent = false
     await clock.advance(31_000)
     expect(take()).toEqual(['ADDED pod-of-blue'])
+  })
+})
+
+describe('a log of a cluster that is asked for rights', () => {
+  it('ends when it may be read no more, also where its pod may be seen as before', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+    onTestFinished(() => void vi.useRealTimers())
+    const { cluster, clock, state, view } = world()
+    const heard: string[] = []
+    const pod = { namespace: 'blue', name: 'pod-of-blue' }
+    view().followLog(
+      cluster,
+      pod,
+      { follow: true },
+      {
+        onData: () => {},
+        onEnd: () => void heard.push('END'),
+        onError: ({ message }) => void heard.push(message),
+      },
+    )
+    /** Of the same user, who looks at the pods all the time. */
+    const look = async (ms: number) => {
+      for (let passed = 0; passed < ms; passed += 500) {
+        view().get('Pod', 'east', pod.namespace, pod.name)
+        vi.advanceTimersByTime(500)
+        await clock.advance(500)
+      }
+    }
+    await look(2 * RECHECK_MS)
+    expect(heard).toEqual([])
+    state.logs = false
+    await look(RECHECK_MS + CACHE_MS)
+    expect(heard).toEqual(['You may not read the log of blue/pod-of-blue any more.'])
+    expect(vi.getTimerCount()).toBe(0)
   })
 })
