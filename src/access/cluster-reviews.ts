@@ -178,7 +178,8 @@ export class ClusterReviews {
       // To the end: what was used longest ago goes first.
       subject.verdicts.delete(key)
       subject.verdicts.set(key, known)
-      if (now - known.at < this.#cacheMs) return known.value
+      const age = now - known.at
+      if (age >= 0 && age < this.#cacheMs) return known.value
     }
     const asking = this.#verdict(subject, key, action, known)
     subject.verdicts.delete(key)

@@ -614,6 +614,18 @@ describe('a single question', () => {
     })
   })
 
+  it('is asked again where the clock was set back: its answer would be of the future for long', async () => {
+    const cluster = new ReviewedCluster('east')
+    cluster.allowed.add('patch deployments/scale in shop')
+    const { reviews, clock } = fixture(cluster)
+    const can = () => reviews.can(ada, cluster, scale, 'GATEWAY')
+    await can()
+    cluster.allowed.clear()
+    const now = clock.now()
+    clock.now = () => now - 3_600_000
+    expect(await can()).toMatchObject({ allowed: false })
+  })
+
   it('is not allowed where the answer denies it as well as allowing it, and tells no address', async () => {
     const cluster = new ReviewedCluster('east')
     cluster.answer = async () => ({
