@@ -26,7 +26,6 @@ import type { Socket } from 'node:net'
 import { GraphQLError } from 'graphql'
 import { CloseCode, MessageType, parseMessage, type SubscribeMessage } from 'graphql-ws'
 import type { RawData, WebSocket } from 'ws'
-import type { Credentials } from '../access/authentication/authenticator.ts'
 import type { SignInEnd, Viewer } from '../access/viewer.ts'
 import type { Payload } from '../events/live.ts'
 import type { Clock } from '../fleet/clock.ts'
@@ -39,7 +38,8 @@ import { type OpenStream, type OpenStreams, Stall } from './open-streams.ts'
 import { Operation, type OperationSetup, type Outlet, streamEnded } from './operation.ts'
 import { Presence, type PresenceSetup } from './presence.ts'
 import { Pace, SECONDS_ABOVE_PACE, SOCKET_PACE } from './quotas.ts'
-import { callerOf, requestOf, type GraphQLRequest } from './request.ts'
+import { callerOf, requestOf, type Caller, type GraphQLRequest } from './request.ts'
+import type { CalledCredentials } from './sign-in-guard.ts'
 
 export interface SocketSetup extends OperationSetup, PresenceSetup {
   readonly streams: OpenStreams
@@ -77,7 +77,9 @@ export class GraphQLSocket implements OpenStream {
   readonly #operations = new Map<string, SocketOutlet>()
   readonly #forget: () => void
   /** Until `connection_init` has come. */
-  #credentials: Credentials | undefined
+  #credentials: CalledCredentials | undefined
+  /** Of the client, also behind a proxy of ours: where the socket comes from is the address of all its clients. */
+  readonly #address: string | undefined
   /** Until it is known who it is: whoever is asked may never say. */
   #cancelInit: (() => void) | undefined
   /** Until then too: ends the counting of what it sends. */
@@ -98,11 +100,12 @@ export class GraphQLSocket implements OpenStream {
     return new GraphQLSocket(setup, ws, socket, credentialsOf(request))
   }
 
-  private constructor(setup: SocketSetup, ws: WebSocket, socket: Socket, credentials: Credentials) {
+  private constructor(setup: SocketSetup, ws: WebSocket, socket: Socket, credentials: CalledCredentials) {
     this.#setup = setup
     this.#ws = ws
     this.#socket = socket
     this.#credentials = credentials
+    this.#address = credentials.caller?.remoteAddress ?? credentials.remoteAddress
     this.#forget = setup.streams.add(this)
     this.#cancelInit = setup.clock.after(setup.initTimeoutMs, () =>
       this.close(CloseCode.ConnectionInitialisationTimeout, 'Connection initialisation timeout'),
@@ -306,7 +309,7 @@ export class GraphQLSocket implements OpenStream {
   #acknowledge(viewer: Viewer): void {
     if (this.#ws.readyState !== OPEN) return
     const end = ({ message }: SignInEnd) => this.close(CloseCode.Unauthorized, closeReason(message))
-    this.#presence = new Presence(viewer, this.#setup, end, callerOf(this.#socket.remoteAddress))
+    this.#presence = new Presence(viewer, this.#setup, end, this.#caller())
     this.#cancelInit?.()
     this.#countNoMore?.()
     const payload = { viewer: viewer.user.name, expiresAt: timeOf(viewer) }
@@ -342,12 +345,14 @@ export class GraphQLSocket implements OpenStream {
     }
     this.#isRenewing = true
     try {
-      const viewer = await this.#setup.access.authenticate({
+      const credentials: CalledCredentials = {
         headers: {},
         rawHeaders: [],
         remoteAddress: this.#socket.remoteAddress,
         connectionParams: { authorization },
-      })
+        caller: this.#caller(),
+      }
+      const viewer = await this.#setup.access.authenticate(credentials)
       // It may have ended meanwhile.
       if (this.#presence !== presence) return
       if (presence.renew(viewer)) this.#pong({ type: 'reauthenticated', expiresAt: timeOf(viewer) })
@@ -389,7 +394,7 @@ export class GraphQLSocket implements OpenStream {
     }
     let request: GraphQLRequest
     try {
-      request = requestOf({ ...payload }, callerOf(this.#socket.remoteAddress))
+      request = requestOf({ ...payload }, this.#caller())
     } catch (error) {
       if (!(error instanceof GraphQLError)) throw error
       outlet.fail([error])
@@ -398,6 +403,10 @@ export class GraphQLSocket implements OpenStream {
     this.#operations.set(id, outlet)
     outlet.operation = new Operation(this.#setup, new Exchange(presence.viewer, access), outlet)
     outlet.operation.start(request)
+  }
+
+  #caller(): Caller {
+    return callerOf(this.#address)
   }
 
   /** Takes what was held, as far as may be. */

@@ -5,6 +5,7 @@ import { createClient as createStreamClient } from 'graphql-sse'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { WebSocket } from 'ws'
 import { everything } from '../../src/access/policy.ts'
+import { DEFAULT_LIMITS } from '../../src/server/limits.ts'
 import { eventually } from '../support/eventually.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { event } from './fake-hub.ts'
@@ -148,6 +149,7 @@ describe('a sign-in that is renewed', () => {
       rawHeaders: [],
       remoteAddress: expect.stringContaining('127.0.0.1'),
       connectionParams: { authorization: 'Bearer ann/dev@1900000300000' },
+      caller: { correlationId: expect.any(String), remoteAddress: expect.stringContaining('127.0.0.1') },
     })
     server.access.end('ann/dev@1900000000000', EXPIRED)
     server.hub.tell(change(1))
@@ -261,6 +263,37 @@ describe('a sign-in that is renewed', () => {
     expect(await client.next()).toMatchObject({ payload: { message: 'Internal error' } })
     server.access.end('ann', EXPIRED)
     expect((await client.closed).code).toBe(4401)
+  })
+
+  test('that fails counts for its client, and not for the proxy and all who come through it', async () => {
+    const records: { readonly type: string; readonly remoteAddress?: string | null }[] = []
+    const server = await start({
+      audit: { record: (record) => void records.push(record) },
+      options: { limits: { ...DEFAULT_LIMITS, signInFailuresPerMinute: 3 } },
+    })
+    const through = async (address: string) => {
+      const client = new RawClient(server.url, undefined, { headers: { 'x-forwarded-for': address } })
+      clients.push(client)
+      await once(client.ws, 'open')
+      client.send({ type: 'connection_init', payload: { token: 'ann' } })
+      await client.next()
+      return client
+    }
+    const [guesses, honest] = [await through('203.0.113.7'), await through('203.0.113.8')]
+    for (let i = 0; i < 20; i++) {
+      guesses.send(renewal('bad'))
+      await guesses.next()
+    }
+    guesses.send(renewal('ann'))
+    expect(await guesses.next()).toMatchObject({ payload: { type: 'reauthenticationFailed' } })
+    honest.send(renewal('ann'))
+    expect(await honest.next()).toMatchObject({ payload: { type: 'reauthenticated' } })
+    guesses.subscribe('1', 'mutation { rename(to: "x") }')
+    await guesses.take(({ type }) => type === 'complete')
+    expect(records.map(({ type, remoteAddress }) => [type, remoteAddress])).toEqual([
+      ...Array.from({ length: records.length - 1 }, () => ['SIGN_IN_FAILED', '203.0.113.7']),
+      ['MUTATION', '203.0.113.7'],
+    ])
   })
 
   test('too late changes nothing any more', async () => {
