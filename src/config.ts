@@ -114,6 +114,7 @@ const schema = z.strictObject({
       graphiql: z.boolean().default(true),
       introspection: z.boolean().default(true),
       maxConnections: count(1, 1_000_000).default(10_000),
+      trustedProxies: texts.default([]),
       allowedOrigins: z.array(z.url({ protocol: /^https?$/ })).default([]),
       tlsCertificateFile: z.string().default(''),
       tlsKeyFile: z.string().default(''),

@@ -8,6 +8,7 @@ import { dirname, join, resolve } from 'node:path'
 import { stringify } from 'yaml'
 import packageJson from '../package.json' with { type: 'json' }
 import { AuditTrail } from './access/audit/audit-trail.ts'
+import { AddressList } from './access/authentication/address-list.ts'
 import { createAuthentication, type Authentication } from './access/authentication/authentication.ts'
 import { redisRevocations } from './access/authentication/redis-revocations.ts'
 import type { Revocations } from './access/authentication/revocations.ts'
@@ -160,7 +161,8 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
     const { socketBytes, subscriptionsPerSocket, initTimeoutSeconds, keepAliveSeconds } = config.live
     const { host, port, graphiql, introspection, maxConnections, shutdownGraceSeconds } = config.server
     const { tlsCertificateFile, tlsKeyFile, tlsClientCaFile } = config.server
-    const { allowedOrigins, documents, documentsDirectory } = config.server
+    const { allowedOrigins, documents, documentsDirectory, trustedProxies } = config.server
+    const proxyAddresses = new AddressList(trustedProxies, 'server.trustedProxies')
     const server = await startServer({
       schema: createSchema(),
       policy,
@@ -179,6 +181,7 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
         eyesChanged,
       },
       audit: trail,
+      isProxy: (address) => proxyAddresses.holds(address),
       ...(signIns.handleLogout && { backchannelLogout: (body) => signIns.handleLogout!(body) }),
       ...(redis && { redis: { client: redis.commands, prefix: redis.prefix } }),
       options: {

@@ -6,8 +6,8 @@
  * certificate that our TLS has verified, or by both where both are configured. From anybody else they are as if
  * they were not there.
  */
-import { BlockList, isIP } from 'node:net'
 import { type User, type Viewer, viewerOf } from '../viewer.ts'
+import { AddressList } from './address-list.ts'
 import { AuthenticationError, type Authenticator, type Credentials } from './authenticator.ts'
 import { foreignUser } from './identity.ts'
 import { AuthenticationSetupError } from './sign-in.ts'
@@ -57,7 +57,7 @@ export class ProxyAuthenticator implements Authenticator {
 }
 
 class Peer {
-  readonly #addresses: BlockList | undefined
+  readonly #addresses: AddressList | undefined
   readonly #certificateNames: ReadonlySet<string> | undefined
   readonly #names: Record<'user' | 'uid' | 'group' | 'extra', string>
 
@@ -68,7 +68,7 @@ class Peer {
         `${where}: addresses or certificateNames must say which peer is the proxy; anybody could be it otherwise.`,
       ])
     }
-    this.#addresses = addresses.length > 0 ? blockList(addresses, `${where}.addresses`) : undefined
+    this.#addresses = addresses.length > 0 ? new AddressList(addresses, `${where}.addresses`) : undefined
     this.#certificateNames = certificateNames.length > 0 ? new Set(certificateNames) : undefined
     this.#names = {
       user: options.userHeader.toLowerCase(),
@@ -79,7 +79,7 @@ class Peer {
   }
 
   isPeer({ remoteAddress, certificateName }: Credentials): boolean {
-    if (this.#addresses && !holds(this.#addresses, remoteAddress)) return false
+    if (this.#addresses && !this.#addresses.holds(remoteAddress)) return false
     if (!this.#certificateNames) return true
     return certificateName !== undefined && this.#certificateNames.has(certificateName)
   }
@@ -117,37 +117,6 @@ class Peer {
       extra: Object.fromEntries(extra),
     })
   }
-}
-
-function blockList(addresses: readonly string[], where: string): BlockList {
-  const list = new BlockList()
-  const problems: string[] = []
-  for (const entry of addresses) {
-    const [address = '', prefix, more] = entry.split('/')
-    const family = isIP(address) === 4 ? 'ipv4' : 'ipv6'
-    const bits = prefix === undefined ? undefined : /^\d{1,3}$/.test(prefix) ? Number(prefix) : NaN
-    if (
-      isIP(address) === 0 ||
-      more !== undefined ||
-      (bits !== undefined && !(bits <= (family === 'ipv4' ? 32 : 128)))
-    ) {
-      problems.push(`${where}: ${JSON.stringify(entry)} is no IP address and no CIDR range as 10.0.0.0/24.`)
-    } else if (bits === undefined) list.addAddress(address, family)
-    else list.addSubnet(address, bits, family)
-  }
-  if (problems.length > 0) throw new AuthenticationSetupError(problems)
-  return list
-}
-
-/** A server that listens on `::` sees IPv4 peers as `::ffff:192.0.2.1`. */
-const MAPPED = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i
-
-function holds(list: BlockList, remoteAddress: string | undefined): boolean {
-  if (remoteAddress === undefined) return false
-  // A link-local address comes with its zone: fe80::1%eth0.
-  const address = MAPPED.exec(remoteAddress)?.[1] ?? remoteAddress.replace(/%.*$/, '')
-  const family = isIP(address)
-  return family !== 0 && list.check(address, family === 4 ? 'ipv4' : 'ipv6')
 }
 
 /** Header values are UTF-8 to Kubernetes; Node reads them byte by byte. */
