@@ -60,8 +60,8 @@ export class Permissions {
 
   /** The same, with `action.name` asked for only where it matters. */
   may(cluster: string, action: Action): Answer {
-    const { name, ...wide } = action
-    if (name === undefined) return this.ask(cluster, action)
+    if (action.name === undefined) return this.ask(cluster, action)
+    const wide = wideOf(action)
     const answer = this.ask(cluster, wide)
     if (answer instanceof Promise) {
       return answer.then((verdict) => this.#narrow(verdict, { cluster, action }, wide, true))
@@ -81,9 +81,7 @@ export class Permissions {
   }
 
   async #byName(questions: readonly Question[]): Promise<readonly Verdict[]> {
-    const groups = Map.groupBy(questions, ({ cluster, action: { name: _name, ...wide } }) =>
-      keyOf({ cluster, action: wide }),
-    )
+    const groups = Map.groupBy(questions, ({ cluster, action }) => keyOf({ cluster, action: wideOf(action) }))
     const verdicts = new Map<Question, Answer>()
     for (const group of groups.values()) {
       for (const question of group) {
@@ -93,6 +91,12 @@ export class Permissions {
     }
     return Promise.all(questions.map(async (question) => verdicts.get(question)!))
   }
+}
+
+/** The same, done to any object beside it: a namespace is in itself, and beside all others. */
+function wideOf({ name: _name, namespace, ...action }: Action): Action {
+  const isOfNamespace = action.group === '' && action.resource === 'namespaces'
+  return namespace === undefined || isOfNamespace ? action : { ...action, namespace }
 }
 
 const NOT_IN_GENERAL: Verdict = { allowed: false, reason: null }

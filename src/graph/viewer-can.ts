@@ -10,15 +10,16 @@ import type { GraphContext } from './context.ts'
 
 type Allowed = boolean | null
 
-/** An action on the object itself. */
+/** An action on the object itself. To an API server a namespace is in itself: roles that hold there hold for it. */
 function onObject(row: Row, verb: string, subresource?: string): Action {
   const { group, resource } = KINDS[row.kind]
+  const namespace = row.kind === 'Namespace' ? row.name : row.namespace
   return {
     verb,
     group,
     resource,
     ...(subresource !== undefined && { subresource }),
-    ...(row.namespace !== '' && { namespace: row.namespace }),
+    ...(namespace !== '' && { namespace }),
     name: row.name,
   }
 }

@@ -186,6 +186,17 @@ describe('viewerCan', () => {
       'patch deployments/scale shop web',
     ])
     expect(deployments).toContain('get pods/log shop *')
+    const namespaces = await done(
+      `{ namespaces(filter: { clusters: ["prod-eu"], name: { equals: "shop" } }) { nodes { viewerCan { ${BUTTONS} } } } }`,
+    )
+    expect(namespaces).toEqual([
+      'get namespaces * *',
+      'get namespaces shop shop',
+      'patch namespaces * *',
+      'patch namespaces shop shop',
+      'delete namespaces * *',
+      'delete namespaces shop shop',
+    ])
     const nodes = await done(
       `{ nodes(first: 1, filter: { clusters: ["prod-eu"] }) { nodes { name viewerCan { cordon drain } } } }`,
     )
