@@ -181,7 +181,7 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
         eyesChanged,
       },
       audit: trail,
-      isProxy: (address) => proxyAddresses.holds(address),
+      isProxy: (peer) => proxyAddresses.holds(peer.remoteAddress) || signIns.isProxy(peer),
       ...(signIns.handleLogout && { backchannelLogout: (body) => signIns.handleLogout!(body) }),
       ...(redis && { redis: { client: redis.commands, prefix: redis.prefix } }),
       options: {

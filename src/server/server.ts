@@ -11,6 +11,7 @@ import type { AddressInfo } from 'node:net'
 import { isIPv6 } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { AuditLog } from '../access/audit/audit.ts'
+import type { ProxyPeer } from '../access/authentication/proxy.ts'
 import { everything, type Policy } from '../access/policy.ts'
 import type { Viewer } from '../access/viewer.ts'
 import { systemClock, type Clock } from '../fleet/clock.ts'
@@ -34,7 +35,7 @@ import { answerPreflight, callerOfRequest } from './reply.ts'
 import { guardSignIns } from './sign-in-guard.ts'
 import { DEFAULT_LIMITS } from './limits.ts'
 import { SlowReaders } from './slow-readers.ts'
-import { isVerified, type TlsFiles } from './tls.ts'
+import { certificateNameOf, type TlsFiles } from './tls.ts'
 import { readTrustedDocuments } from './trusted-documents.ts'
 import { refuseUpgrade, WebSocketEndpoint } from './websocket-endpoint.ts'
 import { yogaEndpoint } from './yoga-endpoint.ts'
@@ -95,10 +96,10 @@ export interface ServerSetup {
   readonly audit?: AuditLog
   readonly backchannelLogout?: BackchannelLogout
   /**
-   * Whether a peer of this address is a proxy of ours: its `x-request-id` and the last address in its
-   * `x-forwarded-for` are believed. Those on loopback, and those with a certificate of our client CA, are.
+   * Whether this peer is a proxy of ours: its `x-request-id` and the last address in its `x-forwarded-for` are
+   * believed. Those on loopback are. A certificate of our client CA is not enough: others may have one.
    */
-  readonly isProxy?: (address: string) => boolean
+  readonly isProxy?: (peer: ProxyPeer) => boolean
   /** For `/readyz`. */
   readonly fleet: Pick<Fleet, 'clusters'>
   readonly options?: ServerOptions
@@ -227,8 +228,12 @@ export async function startServer(setup: ServerSetup): Promise<RunningServer> {
   const ownNamesOnly = anonymous && isLoopback(host)
 
   const trusts = ({ socket }: IncomingMessage): boolean => {
-    const { remoteAddress = '' } = socket
-    return isLoopback(remoteAddress) || setup.isProxy?.(remoteAddress) === true || isVerified(socket)
+    const { remoteAddress } = socket
+    if (isLoopback(remoteAddress ?? '')) return true
+    const certificateName = certificateNameOf(socket)
+    return (
+      setup.isProxy?.({ remoteAddress, ...(certificateName !== undefined && { certificateName }) }) === true
+    )
   }
 
   /** Before anything of a request is looked at: who sent it, and whether its cookies are its sender's will. */

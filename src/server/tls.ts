@@ -71,11 +71,6 @@ export function reloadTls(server: Server, files: TlsFiles, clock: Clock, logger:
   return () => cancel()
 }
 
-/** Whether the peer has shown a certificate that our client CA vouches for. */
-export function isVerified(socket: Socket): boolean {
-  return socket instanceof TLSSocket && socket.authorized
-}
-
 /** Asking takes the certificate apart; it is the same for as long as the connection. */
 const names = new WeakMap<Socket, string | undefined>()
 

@@ -84,6 +84,35 @@ describe('pages of other origins', () => {
   })
 })
 
+describe('the address of a client', () => {
+  const from = (server: ZooServer, address: string) =>
+    fetch(server.url.replace('[::]', '127.0.0.1') + '/graphql', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization: 'bad', 'x-forwarded-for': address },
+      body: BODY,
+    })
+
+  it('is what a proxy of ours says, and nobody else', async () => {
+    const records: AuditRecord[] = []
+    const peers: unknown[] = []
+    let isOurs = true
+    // Such a server sees its own machine as a stranger, ::ffff:127.0.0.1.
+    const server = await start({
+      audit: { record: (record) => void records.push(record) },
+      isProxy: (peer) => {
+        peers.push(peer)
+        return isOurs
+      },
+      options: { host: '::', allowOpenAccess: true },
+    })
+    await from(server, '198.51.100.1, 203.0.113.7')
+    isOurs = false
+    await from(server, '203.0.113.8')
+    expect(records.map(({ remoteAddress }) => remoteAddress)).toEqual(['203.0.113.7', '::ffff:127.0.0.1'])
+    expect(peers).toEqual([{ remoteAddress: '::ffff:127.0.0.1' }, { remoteAddress: '::ffff:127.0.0.1' }])
+  })
+})
+
 describe('an id', () => {
   const id = async (server: ZooServer, given?: string) =>
     (await server.ask('{ echo }', {}, given === undefined ? {} : { 'x-request-id': given })).headers.get(
@@ -246,6 +275,29 @@ describe('TLS', () => {
       undefined,
       'front-proxy',
       undefined,
+    ])
+  })
+
+  it('believes no client of another address only for its certificate', async () => {
+    use('first')
+    const records: AuditRecord[] = []
+    const server = await start({
+      audit: { record: (record) => void records.push(record) },
+      isProxy: ({ certificateName }) => certificateName === 'front-proxy',
+      options: { tls: tls(), host: '::', allowOpenAccess: true },
+    })
+    const url = server.url.replace('[::]', '127.0.0.1')
+    const headers = {
+      'content-type': 'application/json',
+      authorization: 'bad',
+      'x-forwarded-for': '203.0.113.7',
+    }
+    const other = await authority.issue('other', { commonName: 'somebody' })
+    for (const shown of [client, other, {}]) await name(url, { ...shown, headers })
+    expect(records.map(({ remoteAddress }) => remoteAddress)).toEqual([
+      '203.0.113.7',
+      '::ffff:127.0.0.1',
+      '::ffff:127.0.0.1',
     ])
   })
 

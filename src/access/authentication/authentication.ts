@@ -12,7 +12,7 @@ import { AuthenticationError, type Credentials, type LogoutAnswer, type SignIns 
 import { bearerToken, requireToken } from './bearer-token.ts'
 import { MAX_TOKEN_BYTES, readJwt, type UnverifiedJwt } from './jwt.ts'
 import { LogoutError, OidcIssuer, type OidcIssuerOptions } from './oidc.ts'
-import { type AuthenticatingProxyOptions, ProxyAuthenticator } from './proxy.ts'
+import { type AuthenticatingProxyOptions, ProxyAuthenticator, type ProxyPeer } from './proxy.ts'
 import { memoryRevocations, type Revocations } from './revocations.ts'
 import { AuthenticationSetupError, type SignIn, type TokenAuthenticator } from './sign-in.ts'
 import { SignInCache } from './sign-in-cache.ts'
@@ -48,6 +48,8 @@ export interface AuthenticationOptions {
 }
 
 export interface Authentication extends SignIns {
+  /** Whether this peer is a proxy that is configured. */
+  isProxy(peer: ProxyPeer): boolean
   close(): Promise<void>
 }
 
@@ -128,6 +130,10 @@ class Choosing implements Authentication {
 
   onEnd(viewer: Viewer, listener: (end: SignInEnd) => void): () => void {
     return this.#cache.onEnd(viewer, listener)
+  }
+
+  isProxy(peer: ProxyPeer): boolean {
+    return this.#proxy?.isProxy(peer) ?? false
   }
 
   async close(): Promise<void> {

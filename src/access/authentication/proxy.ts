@@ -25,6 +25,9 @@ export interface AuthenticatingProxyOptions {
   readonly extraHeaderPrefix: string
 }
 
+/** Who is at the other end of a connection. */
+export type ProxyPeer = Pick<Credentials, 'remoteAddress' | 'certificateName'>
+
 /** Users who are remembered, so that each is one Viewer. */
 const MAX_USERS = 10_000
 
@@ -49,6 +52,11 @@ export class ProxyAuthenticator implements Authenticator {
       this.#viewers.delete(oldest)
     }
     return viewer
+  }
+
+  /** Whether this is one of the proxies, whatever it says. */
+  isProxy(peer: ProxyPeer): boolean {
+    return this.#peers.some((one) => one.isPeer(peer))
   }
 
   close(): void {
@@ -78,7 +86,7 @@ class Peer {
     }
   }
 
-  isPeer({ remoteAddress, certificateName }: Credentials): boolean {
+  isPeer({ remoteAddress, certificateName }: ProxyPeer): boolean {
     if (this.#addresses && !this.#addresses.holds(remoteAddress)) return false
     if (!this.#certificateNames) return true
     return certificateName !== undefined && this.#certificateNames.has(certificateName)

@@ -53,6 +53,16 @@ describe('a proxy that authenticates users', () => {
     })
   })
 
+  it('is known as one before it says who it is, where all that is configured of it agrees', () => {
+    const authenticator = new ProxyAuthenticator([{ ...PROXY, certificateNames: ['front-proxy'] }])
+    const isProxy = (remoteAddress: string, certificateName?: string) =>
+      authenticator.isProxy({ remoteAddress, ...(certificateName !== undefined && { certificateName }) })
+    expect(isProxy('10.1.2.3', 'front-proxy')).toBe(true)
+    expect(isProxy('10.1.2.3')).toBe(false)
+    expect(isProxy('10.2.0.1', 'front-proxy')).toBe(false)
+    expect(isProxy('10.1.2.3', 'somebody')).toBe(false)
+  })
+
   it('is one viewer for one user, and another one for other groups', () => {
     const authenticator = new ProxyAuthenticator([PROXY])
     const viewer = authenticator.authenticate(from('10.1.2.3'))
