@@ -78,6 +78,8 @@ export class ClusterRights {
   readonly #unlisten: (() => void)[] = []
   /** Tables with content. */
   readonly #begun = new Set<RbacKind>()
+  /** Tables that might not be followed, and have not been since: what is in them is of before, whatever fails now. */
+  readonly #unreadable = new Set<RbacKind>()
   /** Told, and not taken in yet, from `#next` on: a relist tells thousands in one turn of the event loop. */
   #waiting: Rows[RbacKind][] = []
   #next = 0
@@ -199,10 +201,13 @@ export class ClusterRights {
 
   #stand(): void {
     const tables = RBAC_KINDS.map((kind): TableReader => this.#cluster.table(kind))
-    const problems = tables.map(({ status }) => status.problem)
-    const unreadable = problems.some((problem) => problem && UNREADABLE.has(problem.code))
+    for (const { kind, status } of tables as readonly TableReader<RbacKind>[]) {
+      const { problem } = status
+      if (!problem) this.#unreadable.delete(kind)
+      else if (UNREADABLE.has(problem.code)) this.#unreadable.add(kind)
+    }
     const failed = tables.find(({ status }) => status.state === 'FAILED')
-    if (unreadable) this.#become('UNREADABLE', null)
+    if (this.#unreadable.size > 0) this.#become('UNREADABLE', null)
     else if (failed) this.#become('UNKNOWN', failed.status.problem?.message ?? null)
     else if (this.#next < this.#firstContents || !tables.every(hasContent)) this.#become('PENDING', null)
     else this.#become('READY', null)

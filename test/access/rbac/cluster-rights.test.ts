@@ -390,6 +390,23 @@ describe('the rights in a cluster', () => {
     },
   )
 
+  it.each(['UNREACHABLE', 'UNAUTHORIZED', 'ERROR'] as const)(
+    'are not those of long ago where they could not be read any more, and it is %s then',
+    (code) => {
+      const setup = having(
+        clusterRole('view', 'list pods'),
+        binding('', 'all', 'ClusterRole/view', 'user ada'),
+      )
+      refuse(setup.cluster, 'FORBIDDEN', 'ClusterRoleBinding')
+      refuse(setup.cluster, code, 'ClusterRoleBinding')
+      expect(setup.rights.standing).toBe('UNREADABLE')
+      expect(listed(setup, ada)).toBe('nothing')
+      loadRbac(setup.cluster, [clusterRole('view', 'list pods')])
+      expect(setup.rights.standing).toBe('READY')
+      expect(listed(setup, ada)).toBe('nothing')
+    },
+  )
+
   it('follow a relist', () => {
     const setup = having(clusterRole('view', 'list pods'), binding('', 'all', 'ClusterRole/view', 'user ada'))
     loadRbac(setup.cluster, [

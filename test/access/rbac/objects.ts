@@ -1,4 +1,5 @@
 /** RBAC objects for tests, as an API server has them, and the tables that they stand in. */
+import type { FeedProblem } from '../../../src/fleet/feed.ts'
 import { project } from '../../../src/kubernetes/projections/projections.ts'
 import type { Kind } from '../../../src/kubernetes/rows.ts'
 import type { Scope } from '../../../src/fleet/selection.ts'
@@ -126,10 +127,6 @@ export function plain(scope: Scope | undefined): unknown {
 }
 
 /** One of the tables cannot be followed, for this reason. */
-export function refuse(
-  cluster: FakeCluster,
-  code: 'FORBIDDEN' | 'UNREACHABLE' | 'NOT_WATCHED',
-  kind: Kind = 'Role',
-): void {
+export function refuse(cluster: FakeCluster, code: FeedProblem['code'], kind: Kind = 'Role'): void {
   cluster.apply(kind, { type: 'Down', problem: { code, message: 'The API server said no.' } })
 }
