@@ -48,7 +48,8 @@ export interface AuditRecord {
   /**
    * For how many it stands: of those that are alike within a minute the first is a record at once, and all others
    * together are one more at the end of the minute. The counts of all records add up to what happened.
-   * Mutations are never put together.
+   * Mutations are never put together. Of one user who is refused in very many ways within a minute, and of all who
+   * did not sign in, the last of these are put together though they differ: then the record tells of the last one.
    */
   readonly count: number
 }

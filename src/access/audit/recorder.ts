@@ -2,7 +2,9 @@
  * Takes records from whoever does something, puts those together that are alike, and hands them to the sinks.
  *
  * Invariants: recording never throws and never waits; what is kept while a minute lasts is bounded in number, and
- * every text that a client chose is bounded in length.
+ * every text that a client chose is bounded in length. What was refused – which anybody can bring about as often,
+ * and in as many ways, as they can send – makes a bounded number of records a minute for each user, and for all
+ * who did not sign in together: no flood of it pushes out the records of others where only so many are kept.
  */
 import { hash, randomBytes } from 'node:crypto'
 import type { Clock } from '../../fleet/clock.ts'
@@ -12,11 +14,19 @@ import type { AuditEntry, AuditLog, AuditNote, AuditSink } from './audit.ts'
 const TOGETHER_MS = 60_000
 /** Kinds of records that are counted at a time; past them the oldest minute ends early. */
 const MOST_OPEN = 2_000
+/**
+ * Kinds of refusals of one user that are told apart at a time, and of all who did not sign in; past them those of
+ * one type are alike, whatever else they are.
+ */
+const MOST_REFUSED = 100
+const MOST_REFUSED_OF_NOBODY = 500
 const MOST_TEXT = 2_000
 const MOST_NAMES = 1_000
 
 interface Minute {
   readonly endsAt: number
+  /** Of whom it is a refusal, told apart from others. */
+  readonly source: string | undefined
   /** The last of those after the first. */
   last: AuditNote | undefined
   further: number
@@ -33,6 +43,8 @@ export class AuditRecorder implements AuditLog {
   readonly #process = randomBytes(9).toString('base64url')
   /** In order of their ends. */
   readonly #minutes = new Map<string, Minute>()
+  /** Refusals told apart in `#minutes`, by whose they are. */
+  readonly #refused = new Map<string, number>()
   #entries = 0
   #cancelTimer: (() => void) | undefined
   #closed = false
@@ -47,7 +59,15 @@ export class AuditRecorder implements AuditLog {
     const bounded = boundedNote(note)
     if (note.type === 'MUTATION') return this.#write(bounded, 1)
     this.#endMinutes()
-    const key = likenessOf(bounded)
+    let key = likenessOf(bounded)
+    let source = sourceOf(bounded)
+    if (source !== undefined && !this.#minutes.has(key)) {
+      const most = bounded.user ? MOST_REFUSED : MOST_REFUSED_OF_NOBODY
+      if ((this.#refused.get(source) ?? 0) >= most) {
+        key = hash('sha256', JSON.stringify(['others', bounded.type, source]), 'base64')
+        source = undefined
+      }
+    }
     const minute = this.#minutes.get(key)
     if (minute) {
       minute.last = bounded
@@ -55,11 +75,12 @@ export class AuditRecorder implements AuditLog {
       return
     }
     this.#write(bounded, 1)
-    this.#minutes.set(key, { endsAt: this.#clock.now() + TOGETHER_MS, last: undefined, further: 0 })
-    for (const [oldest, { last, further }] of this.#minutes) {
+    const endsAt = this.#clock.now() + TOGETHER_MS
+    this.#minutes.set(key, { endsAt, source, last: undefined, further: 0 })
+    if (source !== undefined) this.#refused.set(source, (this.#refused.get(source) ?? 0) + 1)
+    for (const [oldest, minute] of this.#minutes) {
       if (this.#minutes.size <= MOST_OPEN) break
-      this.#minutes.delete(oldest)
-      if (last) this.#write(last, further)
+      this.#end(oldest, minute)
     }
     this.#cancelTimer ??= this.#clock.after(TOGETHER_MS, () => this.#onTimer())
   }
@@ -83,12 +104,22 @@ export class AuditRecorder implements AuditLog {
   }
 
   #endMinutes(now = this.#clock.now()): void {
-    for (const [key, { endsAt, last, further }] of this.#minutes) {
+    for (const [key, minute] of this.#minutes) {
+      const { endsAt } = minute
       // Later than any minute lasts: the clock was set back.
       if (endsAt > now && endsAt <= now + TOGETHER_MS) return
-      this.#minutes.delete(key)
-      if (last) this.#write(last, further)
+      this.#end(key, minute)
     }
+  }
+
+  #end(key: string, { source, last, further }: Minute): void {
+    this.#minutes.delete(key)
+    if (source !== undefined) {
+      const others = (this.#refused.get(source) ?? 0) - 1
+      if (others > 0) this.#refused.set(source, others)
+      else this.#refused.delete(source)
+    }
+    if (last) this.#write(last, further)
   }
 
   #write(note: AuditNote, count: number): void {
@@ -96,6 +127,12 @@ export class AuditRecorder implements AuditLog {
     const entry: AuditEntry = { key, at: this.#clock.now(), ...note, count }
     for (const sink of this.#sinks) sink.write(entry)
   }
+}
+
+/** Who is behind a refusal; `undefined` for what was done: of that each is told. */
+function sourceOf({ type, user }: AuditNote): string | undefined {
+  if (type === 'MUTATION' || type === 'PRIVILEGED_READ') return undefined
+  return user ? hash('sha256', JSON.stringify([user.name, user.issuer]), 'base64') : ''
 }
 
 /** The same for those that are counted together; short, whatever is in them. */

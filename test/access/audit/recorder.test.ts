@@ -89,10 +89,40 @@ describe('a record', () => {
     const { clock, sink, recorder } = fixture()
     recorder.record(note())
     recorder.record(note())
-    for (let i = 0; i < 2_000; i++) recorder.record(note({ remoteAddress: `2001:db8::${i}` }))
+    for (let i = 0; i < 2_000; i++) {
+      recorder.record(note({ type: 'PRIVILEGED_READ', remoteAddress: `2001:db8::${i}` }))
+    }
     expect(sink.entries.filter(({ remoteAddress }) => remoteAddress === '192.0.2.7')).toHaveLength(2)
     await clock.advance(60_000)
     expect(counts(sink).reduce((sum, count) => sum + count, 0)).toBe(2_002)
+  })
+
+  it('of a refusal is one of a bounded number, however many ways of being refused somebody finds', async () => {
+    const { clock, sink, recorder } = fixture()
+    for (const type of ['REFUSED', 'DENIED'] as const) {
+      for (let i = 0; i < 5_000; i++) {
+        recorder.record(note({ type, operationHash: `${i}`, remoteAddress: `192.0.2.${i % 250}` }))
+      }
+    }
+    expect(sink.entries.length).toBeLessThan(110)
+    for (let i = 0; i < 20_000; i++) {
+      recorder.record(note({ type: 'SIGN_IN_FAILED', user: null, remoteAddress: `2001:db8::${i}` }))
+    }
+    expect(sink.entries.length).toBeLessThan(650)
+    const bob = { ...note().user!, name: 'bob' }
+    recorder.record(note({ user: bob }))
+    expect(sink.entries.at(-1)).toMatchObject({ user: bob, count: 1 })
+    await clock.advance(60_000)
+    expect(counts(sink).reduce((sum, count) => sum + count, 0)).toBe(30_001)
+    // The next minute has its own.
+    recorder.record(note({ operationHash: 'new' }))
+    expect(sink.entries.at(-1)).toMatchObject({ operationHash: 'new', count: 1 })
+  })
+
+  it('of what was read is told from every other one', () => {
+    const { sink, recorder } = fixture()
+    for (let i = 0; i < 500; i++) recorder.record(note({ type: 'PRIVILEGED_READ', message: `log ${i}` }))
+    expect(sink.entries).toHaveLength(500)
   })
 
   it('that was counted is written at the end, which ends the sinks', async () => {
