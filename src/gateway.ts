@@ -37,7 +37,7 @@ import { demoFleet } from './simulator/fixtures/demo-fleet.ts'
 import { demoUsers } from './simulator/fixtures/demo-people.ts'
 import { startSimulator, type ControlledCluster, type Simulator } from './simulator/simulator.ts'
 
-export { createToken, printTokenEntry } from './access/authentication/static-tokens.ts'
+export { createToken, printTokenEntry, requireTokensFile } from './access/authentication/static-tokens.ts'
 export { leastPrivilegedRole, type Right } from './fleet/least-privilege.ts'
 export { printFleetSchema } from './graph/schema.ts'
 export { REDACTION } from './server/logger.ts'

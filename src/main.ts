@@ -5,7 +5,7 @@
  * Exit codes: 0 all right; 1 trouble (a cluster that `check` cannot use, a port that is taken); 2 the
  * command line or the configuration is wrong. Results go to standard output, logs to standard error.
  */
-import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { parseArgs, type ParseArgsConfig } from 'node:util'
 import { pino, type Logger } from 'pino'
@@ -21,6 +21,7 @@ import {
   printFleetSchema,
   printTokenEntry,
   REDACTION,
+  requireTokensFile,
   type FleetReport,
   type Gateway,
   type Right,
@@ -34,6 +35,9 @@ interface Command {
   readonly action?: string
   run(options: Readonly<Record<string, unknown>>): Promise<number>
 }
+
+/** Later years are not written with four digits. */
+const MAX_DAYS = 1_000_000
 
 /** The command line is wrong. */
 class UsageError extends Error {}
@@ -134,7 +138,9 @@ user and the groups.
     },
     async run({ name, user = name, group = [], days, file }) {
       if (typeof name !== 'string' || name === '') throw new UsageError('--name NAME is needed.')
-      if (days !== undefined && !(Number(days) > 0)) throw new UsageError('--days takes a number above 0.')
+      if (days !== undefined && !(Number(days) > 0 && Number(days) <= MAX_DAYS)) {
+        throw new UsageError(`--days takes a number above 0, and at most ${MAX_DAYS}.`)
+      }
       const { token, hash } = createToken({ name })
       const entry = {
         name,
@@ -146,7 +152,11 @@ user and the groups.
         }),
       }
       if (typeof file === 'string') addToken(file, entry)
-      else console.error(`tokens:\n${printTokenEntry(entry)}`)
+      else {
+        const text = `tokens:\n${printTokenEntry(entry)}`
+        requireTokensFile(text, 'the new entry')
+        console.error(text)
+      }
       console.log(token)
       return 0
     },
@@ -219,13 +229,20 @@ async function main(args: readonly string[]): Promise<number> {
   }
 }
 
-/** Adds an entry to a file of tokens, whole or not at all; what stands there stays as it was written. */
+/**
+ * Adds an entry to a file of tokens, whole or not at all; what stands there stays as it was written. A gateway
+ * that does not take the file, or may not read it any more, would not see either which tokens are removed.
+ */
 function addToken(file: string, entry: Parameters<typeof printTokenEntry>[0]): void {
   const document = parseDocument(existsSync(file) ? readFileSync(file, 'utf8') : '')
   if (document.errors[0]) throw new Error(`${file}: not valid YAML: ${document.errors[0].message}`)
   if (document.getIn(['tokens']) == null) document.setIn(['tokens'], document.createNode([]))
   document.addIn(['tokens'], entry)
-  writeFileSync(`${file}.new`, document.toString({ lineWidth: 0 }), { mode: 0o600 })
+  const text = document.toString({ lineWidth: 0 })
+  requireTokensFile(text, file)
+  const mode = existsSync(file) ? statSync(file).mode & 0o777 : 0o600
+  writeFileSync(`${file}.new`, text, { mode: 0o600 })
+  chmodSync(`${file}.new`, mode)
   renameSync(`${file}.new`, file)
 }
 

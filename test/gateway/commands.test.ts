@@ -1,6 +1,6 @@
 /** The command line: what it prints, where, and with which exit code. */
 import { execFile } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -144,6 +144,29 @@ describe('fleetgraph', () => {
     )
     expect(viewer).toEqual({ name: 'bots:one', method: 'TOKEN' })
     expect(await gateway.close()).toBe(0)
+  })
+
+  it('adds no entry that would make the file one that a gateway does not take', async () => {
+    const file = join(scratch, 'shared-tokens.yaml')
+    const create = (...more: string[]) => fleetgraph(['token', 'create', '--file', file, ...more])
+    expect((await create('--name', 'ci')).code).toBe(0)
+    chmodSync(file, 0o640)
+    const before = readFileSync(file, 'utf8')
+    const refused = [
+      [['--name', 'ci'], 'tokens[1].name: stands there twice'],
+      [['--name', 'other', '--user', ''], 'tokens[1].user'],
+      [['--name', 'other', '--user', 'a\nb'], 'tokens[1]'],
+      [['--name', 'other', '--days', '4000000'], '--days'],
+    ] as const
+    await Promise.all(
+      refused.map(async ([args, why]) => {
+        expect(await create(...args)).toEqual({ code: 2, output: '', errors: expect.stringContaining(why) })
+      }),
+    )
+    expect(readFileSync(file, 'utf8')).toBe(before)
+    // Who could read it still can.
+    expect((await create('--name', 'other')).code).toBe(0)
+    expect(statSync(file).mode & 0o777).toBe(0o640)
   })
 
   it.each([

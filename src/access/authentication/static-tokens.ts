@@ -208,6 +208,11 @@ export class StaticTokens implements TokenAuthenticator {
   }
 }
 
+/** Whether a gateway would take this text for a file of tokens: throws `AuthenticationSetupError` where not. */
+export function requireTokensFile(text: string, file: string): void {
+  parseTokens(text, file)
+}
+
 /** The hash of no token. */
 const NOTHING = Buffer.alloc(32)
 
