@@ -82,6 +82,7 @@ const SILENT: FeedProblem = {
   message:
     'Nothing is heard from the replica of the gateway that watches this cluster: it, or Redis, is away.',
 }
+const UNREADABLE: ReadonlySet<FeedProblem['code']> = new Set(['FORBIDDEN', 'NOT_SERVED', 'NOT_WATCHED'])
 const BEHIND: FeedProblem = {
   code: 'ERROR',
   message: 'What the replica of the gateway that watches this cluster publishes of it cannot be read now.',
@@ -594,7 +595,11 @@ export class TableFollower {
 
   /** `null`: none. `undefined`: as it is. */
   #problem(hasRows: boolean): FeedProblem | null | undefined {
-    if (this.#context.silentSince() !== undefined) return SILENT
+    if (this.#context.silentSince() !== undefined) {
+      // Who decides by a table has to know that it was not followed before either.
+      const said = this.#about?.problem
+      return said && UNREADABLE.has(said.code) ? said : SILENT
+    }
     if (this.#behind && hasRows) return BEHIND
     const about = this.#about
     if (!about || this.#text === undefined) return undefined

@@ -141,6 +141,21 @@ describe('a follower', () => {
     expect(other.pods.status.asOf).toBe(owner.pods.status.asOf)
   })
 
+  it('goes on to say what the owner might not read, however long that is silent: rights go by it', async () => {
+    const owner = await replica()
+    const forbidden = { code: 'FORBIDDEN', message: 'pods may not be listed' } as const
+    owner.sync([podRow({})])
+    owner.cluster.apply('Pod', { type: 'Down', problem: forbidden })
+    const publisher = await owner.publish(1)
+    await publisher.flush()
+    publisher.close()
+    const other = await replica()
+    const follower = other.follow({ staleMs: 250 })
+    await eventually(() => expect(follower.state).toBe('ORPHANED'))
+    await eventually(() => expect(other.pods.status.state).toBe('STALE'))
+    expect(other.pods.status.problem).toEqual(forbidden)
+  })
+
   it('takes nothing for complete as of later than now, whatever the clock of the owner says', async () => {
     const owner = await replica()
     owner.sync([podRow({})])
