@@ -38,9 +38,12 @@ export interface Viewer {
   readonly operations: ReadonlySet<string> | null
 }
 
-/** Names the person or program, whichever of their tokens they show: of one issuer a name is one user's. */
-export function identityOf({ issuer, user }: Viewer): string {
-  return JSON.stringify([issuer, user.name])
+/**
+ * Names the person or program, whichever of their tokens they show: of one issuer a name is one user's. Issuers of
+ * different kinds may be called alike: a static token as a cluster.
+ */
+export function identityOf({ method, issuer, user }: Viewer): string {
+  return JSON.stringify([method, issuer, user.name])
 }
 
 /** Why a sign-in ended before its viewer left. */

@@ -60,6 +60,17 @@ describe('quotas', () => {
     return undefined
   }
 
+  test('are not those of a namesake whose issuer is called alike, but is another kind of one', () => {
+    const quotas = new Quotas({ ...DEFAULT_LIMITS, connectionsPerUser: 2 })
+    const [token, reviewed] = (['TOKEN', 'TOKEN_REVIEW'] as const).map((method) =>
+      viewerOf({ name: 'ann', groups: [] }, { method, issuer: 'prod-eu' }),
+    )
+    const places = [token!, token!].map((viewer) => quotas.take(viewer, 'connectionsPerUser'))
+    expect(quotas.take(reviewed!, 'connectionsPerUser')).toBeDefined()
+    expect(quotas.load.users).toBe(2)
+    for (const place of places) place.free()
+  })
+
   test('are those of a user, however often they signed in, and of an issuer', () => {
     const quotas = new Quotas({ ...DEFAULT_LIMITS, connectionsPerUser: 2 })
     const places = [

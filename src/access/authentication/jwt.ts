@@ -80,7 +80,12 @@ export function repeatsName(json: string): boolean {
   return false
 }
 
-/** Seconds since the epoch, as NumericDate has it; `undefined` where there is none. */
+/** Of a `Date`, in seconds. */
+const LAST = 8.64e12
+
+/** Seconds since the epoch, as NumericDate has it, and within what a `Date` can be; `undefined` where there is none. */
 export function numericDate(value: unknown): number | undefined {
-  return typeof value === 'number' && Number.isFinite(value) ? value : undefined
+  return typeof value === 'number' && Number.isFinite(value)
+    ? Math.min(LAST, Math.max(-LAST, value))
+    : undefined
 }

@@ -57,6 +57,16 @@ describe('the answer of a cluster', () => {
     })
   })
 
+  it('ends when time does where its token ends later: the end can be told', async () => {
+    const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url')
+    const { made } = reviewing(answering({ authenticated: true, user: alice }))
+    for (const exp of [9e12, 1e300]) {
+      const token = `${part({ alg: 'RS256' })}.${part({ iss: 'k8s', exp })}.c2ln`
+      const { expiresAt } = await made.authenticate(bearer(token))
+      expect(new Date(expiresAt!).toISOString()).toBe('+275760-09-13T00:00:00.000Z')
+    }
+  })
+
   it('holds in the fleet where that is configured, but never what is Kubernetes’ own', async () => {
     const clustersOf = async (user: object) => {
       const { made } = reviewing(answering({ authenticated: true, user }), { holdsIn: 'fleet' })
