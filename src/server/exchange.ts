@@ -23,6 +23,32 @@ export interface Access extends SignIns {
   eyesChanged?(): void
 }
 
+/**
+ * After this many milliseconds at the latest open streams are seen with other eyes. That they are costs all who
+ * follow anything, who may be many, and whoever holds two tokens can renew the one by the other without end.
+ */
+const EYES_MS = 250
+
+/** Calls at once, but not sooner than `ms` after the last time: then once for all that asked meanwhile. */
+function atMostEvery(ms: number, clock: Clock, call: () => void): () => void {
+  let next = -Infinity
+  let isDue = false
+  const callNow = () => {
+    isDue = false
+    next = clock.now() + ms
+    call()
+  }
+  return () => {
+    if (isDue) return
+    const wait = next - clock.now()
+    if (wait <= 0) callNow()
+    else {
+      isDue = true
+      clock.after(Math.min(ms, wait), callNow)
+    }
+  }
+}
+
 /** The same, but whoever cannot say in time whose credentials these are is UNAVAILABLE. */
 export function inTime(access: Access, clock: Clock, timeoutMs: number): Access {
   return {
@@ -40,7 +66,7 @@ export function inTime(access: Access, clock: Clock, timeoutMs: number): Access 
     },
     onEnd: (viewer, listener) => access.onEnd(viewer, listener),
     contextFor: (viewer, signal) => access.contextFor(viewer, signal),
-    eyesChanged: () => access.eyesChanged?.(),
+    eyesChanged: atMostEvery(EYES_MS, clock, () => access.eyesChanged?.()),
     ...(access.handleLogout && { handleLogout: (body) => access.handleLogout!(body) }),
   }
 }

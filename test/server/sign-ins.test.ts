@@ -296,6 +296,25 @@ describe('a sign-in that is renewed', () => {
     ])
   })
 
+  test('again and again does not have everybody looked at each time', async () => {
+    const clock = new FakeClock()
+    const server = await start({ policy, clock })
+    const client = await connected(server, 'ann/dev')
+    for (let i = 0; i < 50; i++) {
+      client.send(renewal(i % 2 ? 'ann/dev' : 'ann/ops'))
+      expect(await client.next()).toMatchObject({ payload: { type: 'reauthenticated' } })
+    }
+    // The first at once, the others together.
+    expect(server.access.exchanges).toBe(1)
+    await clock.advance(250)
+    expect(server.access.exchanges).toBe(2)
+    await clock.advance(1_000)
+    expect(server.access.exchanges).toBe(2)
+    client.send(renewal('ann/ops'))
+    await client.next()
+    expect(server.access.exchanges).toBe(3)
+  })
+
   test('too late changes nothing any more', async () => {
     const server = await start()
     const client = await connected(server, 'ann')
