@@ -41,8 +41,7 @@ export class Admission {
       return decided
     }
     const wait = this.#rates?.request(viewer) ?? 0
-    if (wait > 0)
-      return { errors: [tooOften('requestsPerMinute', 'This user sends too many requests', wait)] }
+    if (wait > 0) return { errors: [tooManyRequests(wait)] }
     const text = this.#textOf(request, viewer)
     return typeof text === 'string' ? this.#documents.find(text, request.operationName) : { errors: [text] }
   }
@@ -78,6 +77,11 @@ export class Admission {
     }
     return text
   }
+}
+
+/** A user has to wait. */
+export function tooManyRequests(waitMs: number): GraphQLError {
+  return tooOften('requestsPerMinute', 'This user sends too many requests', waitMs)
 }
 
 function tooOften(limit: 'requestsPerMinute' | 'costPerMinute', what: string, waitMs: number): GraphQLError {

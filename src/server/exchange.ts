@@ -4,7 +4,12 @@
  * requests that wait.
  */
 import type { EventEmitter } from 'node:events'
-import { AuthenticationError, type SignIns } from '../access/authentication/authenticator.ts'
+import type { GraphQLError } from 'graphql'
+import {
+  AuthenticationError,
+  type Credentials,
+  type SignIns,
+} from '../access/authentication/authenticator.ts'
 import type { Viewer } from '../access/viewer.ts'
 import type { Clock } from '../fleet/clock.ts'
 import { RequestAborted } from './answer-errors.ts'
@@ -19,6 +24,11 @@ export interface Access extends SignIns {
    * sign-in, so it is given who it is by now. `signal` ends its live reads.
    */
   contextFor(viewer: Viewer | (() => Viewer), signal: AbortSignal): ExecutionContext
+  /**
+   * Why a request with these credentials would not be executed now, as far as that is known at once and whatever
+   * it asks: it can be refused before it is read.
+   */
+  refusal?(credentials: Credentials): GraphQLError | undefined
   /** A viewer has renewed the sign-in and has other rights now: open streams are seen with other eyes. */
   eyesChanged?(): void
 }
@@ -64,6 +74,7 @@ export function inTime(access: Access, clock: Clock, timeoutMs: number): Access 
         viewer.then(resolve, reject).finally(cancel)
       })
     },
+    ...(access.known && { known: (credentials) => access.known!(credentials) }),
     onEnd: (viewer, listener) => access.onEnd(viewer, listener),
     contextFor: (viewer, signal) => access.contextFor(viewer, signal),
     eyesChanged: atMostEvery(EYES_MS, clock, () => access.eyesChanged?.()),

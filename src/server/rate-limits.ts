@@ -128,6 +128,8 @@ export class RateLimits {
   readonly #ofUser = new BoundedCache<string, UserAllowances>({ maxCount: MAX_USERS, maxBytes: Infinity })
   readonly #ofAddress = new Map<string, Allowance>()
   #sweepAt = 0
+  /** Until when anybody may have to wait who was told so. */
+  #busyUntil = 0
 
   constructor({ limits, redis, clock = systemClock }: RateLimitsOptions) {
     this.#limits = limits
@@ -139,7 +141,20 @@ export class RateLimits {
 
   /** Notes a request: 0, or the milliseconds that the user has to wait with it. Nobody counts as anybody. */
   request(viewer: Viewer): number {
-    return viewer.method === 'ANONYMOUS' ? 0 : this.#allowances(viewer).requests.take(1)
+    if (viewer.method === 'ANONYMOUS') return 0
+    const wait = this.#allowances(viewer).requests.take(1)
+    if (wait > 0) this.#busyUntil = Math.max(this.#busyUntil, this.#clock.now() + wait)
+    return wait
+  }
+
+  /** Whether there is anybody for whom `requestWaitMs` may give more than 0. */
+  get isAnyoneWaiting(): boolean {
+    return this.#busyUntil > 0 && this.#clock.now() < this.#busyUntil
+  }
+
+  /** What `request` would give, as far as is known; notes nothing. */
+  requestWaitMs(viewer: Viewer): number {
+    return viewer.method === 'ANONYMOUS' ? 0 : this.#allowances(viewer).requests.waitMs()
   }
 
   /** Notes what a request will cost, as `request` does. */

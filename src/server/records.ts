@@ -18,6 +18,8 @@ export interface DocumentName {
   readonly operationHash: string | null
 }
 
+export const NO_DOCUMENT: DocumentName = { operationName: null, operationHash: null }
+
 /** A request, as far as records are concerned. */
 export interface Subject extends DocumentName {
   readonly viewer: Viewer | null
@@ -93,7 +95,9 @@ export class Records {
   /** A request was not executed. What was only mistaken leaves no record. */
   refused(errors: readonly GraphQLError[], subject: () => Subject): void {
     const error = errors.find(({ extensions }) => REFUSED.has(String(extensions['code'])))
-    if (error) this.#write('REFUSED', 'DENIED', [], error.message, subject())
+    // For how long is no other refusal: they are put together.
+    const message = error?.message.replace(/ Try again in \d+ s\.$/, '')
+    if (message !== undefined) this.#write('REFUSED', 'DENIED', [], message, subject())
   }
 
   signInFailed(message: string, caller: Caller): void {

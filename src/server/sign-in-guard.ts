@@ -1,13 +1,18 @@
 /**
- * Stands before access control: from where too many sign-ins have failed no credentials are looked at, and
- * every failure is counted and recorded. Whoever guesses tokens learns nothing more, and costs nothing more,
- * after the first of them.
+ * Stands before access control: from where too many sign-ins have failed no credentials are looked at that are
+ * not known to be good already, and every failure is counted and recorded. Whoever guesses tokens learns nothing
+ * more, and costs nothing more, after the first of them.
+ *
+ * Invariant: nobody who has signed in is locked out by what others send from the same address, nor by what they
+ * send from everywhere: addresses are shared, and a flood of them has one allowance.
  */
 import { GraphQLError } from 'graphql'
 import { AuthenticationError, type Credentials } from '../access/authentication/authenticator.ts'
+import type { Viewer } from '../access/viewer.ts'
+import { tooManyRequests } from './admission.ts'
 import type { Access } from './exchange.ts'
 import type { RateLimits } from './rate-limits.ts'
-import type { Records } from './records.ts'
+import { NO_DOCUMENT, type Records } from './records.ts'
 import { callerOf, type Caller } from './request.ts'
 
 export interface SignInGuardOptions {
@@ -27,11 +32,26 @@ export function guardSignIns(access: Access, { rates, records }: SignInGuardOpti
     }
     throw error
   }
+  const refused = (error: GraphQLError, viewer: Viewer | null, caller: Caller): GraphQLError => {
+    records?.refused([error], () => ({ viewer, caller, ...NO_DOCUMENT, startedAt: null }))
+    return error
+  }
   return {
+    refusal(credentials: CalledCredentials) {
+      const caller = credentials.caller ?? callerOf(credentials.remoteAddress)
+      const waitMs = rates.signInWaitMs(caller.remoteAddress ?? '')
+      if (waitMs === 0 && !rates.isAnyoneWaiting) return undefined
+      const viewer = access.known?.(credentials)
+      if (!viewer) return waitMs > 0 ? refused(tooManyFailures(waitMs), null, caller) : undefined
+      const ownMs = rates.requestWaitMs(viewer)
+      return ownMs > 0 ? refused(tooManyRequests(ownMs), viewer, caller) : undefined
+    },
     authenticate(credentials: CalledCredentials) {
       const caller = credentials.caller ?? callerOf(credentials.remoteAddress)
       const waitMs = rates.signInWaitMs(caller.remoteAddress ?? '')
-      if (waitMs > 0) throw tooManyFailures(waitMs)
+      if (waitMs > 0 && !access.known?.(credentials)) {
+        throw refused(tooManyFailures(waitMs), null, caller)
+      }
       try {
         const viewer = access.authenticate(credentials)
         return 'then' in viewer ? viewer.catch((error: unknown) => failed(error, caller)) : viewer

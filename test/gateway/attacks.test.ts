@@ -332,6 +332,18 @@ describe('too often', () => {
     ).toBe(true)
   })
 
+  it('one user who goes on is refused without being read', async () => {
+    const head = post(['content-length: 1000']).replace(tokenOf('mallory'), tokenOf('hasty'))
+    for (let i = 0; i < 230; i++) await ask('hasty')
+    // Nothing of the body is sent.
+    const answer = await sendBytes(narrow.port, head)
+    expect(answer).toMatch(/^HTTP\/1\.1 429 [^]*retry-after: \d+[^]*x-request-id: [^]*RATE_LIMITED/i)
+    const { records } = await narrow.tell()
+    const others = new Set(records.flatMap(({ user }) => (user?.name === 'alice' ? [user.name] : [])))
+    expect(others.size).toBe(0)
+    expect((await ask('alice')).status).toBe(200)
+  })
+
   it('what requests cost counts as well', async () => {
     const codes = []
     for (let i = 0; i < 12; i++)
@@ -348,12 +360,14 @@ describe('too often', () => {
         body: () => GOOD,
         status: 401,
       })
+    expect((await ask('alice')).status).toBe(200)
     const statuses = []
     for (let i = 0; i < 30; i++) statuses.push((await guess(i)).status)
     expect(statuses.slice(0, 19)).toEqual(Array(19).fill(401))
     expect(statuses.slice(22)).toEqual(Array(8).fill(429))
-    // Not even with a token that is good.
-    const { status, headers } = await ask('alice')
+    // Not even with a token that is good; but somebody who had signed in before loses nothing by it.
+    const { status, headers } = await ask('newcomer')
+    expect((await ask('alice')).status).toBe(200)
     expect(status).toBe(429)
     expect(Number(headers['retry-after'])).toBeGreaterThan(0)
     expect(server.alive).toBe(true)

@@ -9,7 +9,7 @@ import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import type { AuditLog } from '../../src/access/audit/audit.ts'
-import { AuthenticationError } from '../../src/access/authentication/authenticator.ts'
+import { AuthenticationError, type Credentials } from '../../src/access/authentication/authenticator.ts'
 import { AuthorizedFleet } from '../../src/access/authorized-fleet.ts'
 import { everything } from '../../src/access/policy.ts'
 import { viewerOf, type Viewer } from '../../src/access/viewer.ts'
@@ -93,6 +93,10 @@ async function serve({ options, pods = 200 }: AttackedOptions): Promise<void> {
   )
   const hub = new Hub({ fleet, clock: systemClock, limits: { queue: 1_024 }, onFailure: () => {} })
   const viewers = new Map<string, Viewer>()
+  const nameIn = ({ headers, connectionParams }: Credentials): string | undefined => {
+    const shown = headers.authorization ?? connectionParams?.['authorization']
+    return typeof shown === 'string' ? /^Bearer user-(\w+)$/.exec(shown)?.[1] : undefined
+  }
   const viewer = (name: string): Viewer => {
     const known = viewers.get(name) ?? viewerOf({ name, groups: [] }, { method: 'TOKEN', issuer: 'tokens' })
     viewers.set(name, known)
@@ -118,10 +122,9 @@ async function serve({ options, pods = 200 }: AttackedOptions): Promise<void> {
     logger,
     audit: { record: (record) => void (records.length < 100_000 && records.push(record)) },
     access: {
-      authenticate({ headers, connectionParams }) {
-        const { authorization } = headers
-        const shown = authorization ?? connectionParams?.['authorization']
-        const name = typeof shown === 'string' ? /^Bearer user-(\w+)$/.exec(shown)?.[1] : undefined
+      known: (credentials) => viewers.get(nameIn(credentials) ?? ''),
+      authenticate(credentials) {
+        const name = nameIn(credentials)
         if (name === undefined) throw new AuthenticationError('UNAUTHENTICATED', 'Sign in.')
         return viewer(name)
       },

@@ -128,6 +128,15 @@ class Choosing implements Authentication {
     return viewer
   }
 
+  known(credentials: Credentials): Viewer | undefined {
+    try {
+      const token = bearerToken(credentials, this.#cookie)
+      return token === undefined ? this.#proxy?.authenticate(credentials) : this.#cache.known(token)
+    } catch {
+      return undefined
+    }
+  }
+
   onEnd(viewer: Viewer, listener: (end: SignInEnd) => void): () => void {
     return this.#cache.onEnd(viewer, listener)
   }

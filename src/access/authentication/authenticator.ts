@@ -63,6 +63,11 @@ export interface SignIns {
   /** Throws, or rejects with, `AuthenticationError`. A promise only where somebody has to be asked. */
   authenticate(credentials: Credentials): Viewer | Promise<Viewer>
   /**
+   * Who these credentials were found to be of, at once; `undefined` where it is not known, or they are no good.
+   * They may hold no longer: not for anything that a Viewer is let do, only to tell one flood from another.
+   */
+  known?(credentials: Credentials): Viewer | undefined
+  /**
    * Calls once, when this sign-in ends: its time is over, or it was revoked. Never before it returns. Returns
    * the end of the listening.
    */

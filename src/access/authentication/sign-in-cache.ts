@@ -109,6 +109,12 @@ export class SignInCache {
     return this.#checks.get(key) ?? this.#check(key, check)
   }
 
+  /** See `SignIns.known`. */
+  known(token: string): Viewer | undefined {
+    const key = hash('sha256', token, 'base64url')
+    return (this.#held.get(key) ?? this.#recent.get(key))?.viewer
+  }
+
   /** See `SignIns.onEnd`. Viewers from elsewhere never end. */
   onEnd(viewer: Viewer, listener: Listener): () => void {
     const entry = this.#entries.get(viewer)

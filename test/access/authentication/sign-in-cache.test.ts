@@ -50,6 +50,19 @@ describe('the viewer of a token', () => {
     expect(cache.viewer('a', () => signInOf('alice'))).toMatchObject({ user: { name: 'alice' } })
   })
 
+  it('is known only while it was found, whoever asks', async () => {
+    const { cache, clock } = stage()
+    expect(cache.known('a')).toBeUndefined()
+    const viewer = cache.viewer('a', () => signInOf('alice', { expiresAt: clock.now() + 1_000 }))
+    expect(cache.known('a')).toBe(viewer)
+    expect(cache.known('b')).toBeUndefined()
+    await clock.advance(1_000)
+    expect(() => cache.viewer('a', unchecked)).toThrow('expired')
+    expect(cache.known('a')).toBeUndefined()
+    await expect(cache.viewer('c', () => Promise.reject<SignIn>(bad()))).rejects.toThrow('no good')
+    expect(cache.known('c')).toBeUndefined()
+  })
+
   it('is refused for a while after it was refused, without being checked', async () => {
     const { cache, clock } = stage()
     const check = vi.fn(() => Promise.reject<SignIn>(bad()))
