@@ -43,6 +43,7 @@ interface Entry {
 
 interface Failure {
   readonly error: AuthenticationError
+  readonly at: number
   readonly until: number
 }
 
@@ -99,11 +100,12 @@ export class SignInCache {
     const entry = this.#held.get(key) ?? this.#recent.get(key)
     if (entry) {
       if (this.#recent.delete(key)) this.#recent.set(key, entry)
+      mindClock(entry, now)
       return now < entry.goodUntil ? entry.viewer : this.#confirm(entry)
     }
     const failure = this.#failures.get(key)
     if (failure) {
-      if (now < failure.until) throw failure.error
+      if (now < failure.until && now >= failure.at) throw failure.error
       this.#failures.delete(key)
     }
     return this.#checks.get(key) ?? this.#check(key, check)
@@ -187,7 +189,8 @@ export class SignInCache {
     const error = asAuthenticationError(cause)
     const ms = error.code === 'UNAVAILABLE' ? this.#unavailableMs : this.#failureMs
     this.#failures.delete(key)
-    this.#failures.set(key, { error, until: this.#clock.now() + ms })
+    const at = this.#clock.now()
+    this.#failures.set(key, { error, at, until: at + ms })
     trim(this.#failures, this.#maxCount)
     return error
   }
@@ -318,6 +321,7 @@ export class SignInCache {
     this.#endIfOver(entry)
     if (entry.ended) return
     const { recheck } = entry.signIn
+    mindClock(entry, this.#clock.now())
     if (recheck && this.#clock.now() >= Math.min(entry.goodUntil, entry.confirmedAt + interval(recheck))) {
       try {
         await this.#confirm(entry)
@@ -331,6 +335,13 @@ export class SignInCache {
 
 function interval({ everyMs }: Recheck): number {
   return Math.max(SHORTEST_RECHECK_MS, everyMs)
+}
+
+/** Where the clock was set back nobody knows how long ago somebody said yes: it is asked for at once. */
+function mindClock(entry: Entry, now: number): void {
+  if (!entry.signIn.recheck || now >= entry.confirmedAt) return
+  entry.confirmedAt = now
+  entry.goodUntil = now
 }
 
 function goodUntil({ expiresAt, recheck }: SignIn, now: number): number {

@@ -107,6 +107,33 @@ describe('the viewer of a token', () => {
     expect(cache.viewer('a', () => signInOf('alice'))).toMatchObject({ user: { name: 'alice' } })
   })
 
+  it('is asked after in time where the clock was set back, and looked for again, too', async () => {
+    const { cache, clock, ends, onEnd } = stage()
+    let back = 0
+    const now = clock.now.bind(clock)
+    vi.spyOn(clock, 'now').mockImplementation(() => now() - back)
+    const { signIn, ask } = recheckable(10_000)
+    const viewer = cache.viewer('a', () => signIn)
+    expect(() =>
+      cache.viewer('b', () => {
+        throw away()
+      }),
+    ).toThrow('Nobody answers.')
+    back = 3_600_000
+    expect(await cache.viewer('a', unchecked)).toBe(viewer)
+    expect(ask).toHaveBeenCalledTimes(1)
+    expect(cache.viewer('a', unchecked)).toBe(viewer)
+    expect(cache.viewer('b', () => signInOf('bob'))).toMatchObject({ user: { name: 'bob' } })
+    cache.onEnd(await viewer, onEnd)
+    back = 7_200_000
+    await clock.advance(10_000)
+    expect(ask).toHaveBeenCalledTimes(2)
+    back = 10_800_000
+    ask.mockImplementation(() => Promise.reject(away()))
+    await clock.advance(70_000)
+    expect(ends).toMatchObject([{ code: 'REVOKED' }])
+  })
+
   it('is unavailable, and no more is told, where a check fails otherwise', async () => {
     const { cache } = stage()
     const failing = () => Promise.reject(new TypeError('secret'))
