@@ -170,6 +170,7 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
       anonymous: anonymous !== undefined,
       access: {
         authenticate: (credentials) => signIns.authenticate(credentials),
+        known: (credentials) => signIns.known?.(credentials),
         onEnd: (viewer, listener) => signIns.onEnd(viewer, listener),
         contextFor: (viewer, ended) =>
           createContext(

@@ -82,14 +82,14 @@ export class GraphQLEndpoint {
     const tooLarge = error instanceof BodyTooLarge
     const cause = tooLarge ? new GraphQLError(error.message, { extensions: { code: error.code } }) : error
     const answer = failed(cause, this.#options.logger, callerOfRequest(response.req))
-    const { status, headers } = refusalOf(error, answer)
+    const { status, headers } = refusalOf(error, answer.retryAfterSeconds)
     this.#write(
       status,
       answer.body,
       response,
       media,
       Object.entries(headers).flat(),
-      this.#options.draining() || (tooLarge && !isDrained(response.req)),
+      this.#options.draining() || !(response.req.complete || isDrained(response.req)),
     )
   }
 
@@ -119,12 +119,18 @@ export class GraphQLEndpoint {
   }
 }
 
-/** Reads a `POST` and finds out who sent it. One of the two is called once, unless the client goes before. */
+/** Reads a `POST`, unless it is refused whatever it asks, and finds out who sent it. One of the two is called once, unless the client goes before. */
 export function admit(
   request: IncomingMessage,
   { executor, access }: Pick<EndpointOptions, 'executor' | 'access'>,
   then: Admission,
 ): void {
+  const refusal = access.refusal?.(credentialsOf(request))
+  if (refusal) {
+    request.resume()
+    then.failed(refusal)
+    return
+  }
   readBody(request, executor.limits.bodyBytes, (error, text) => {
     try {
       if (error) throw error
@@ -167,9 +173,9 @@ function isDrained({ headers }: IncomingMessage): boolean {
 }
 
 /** How HTTP says it. */
-function refusalOf(
+export function refusalOf(
   error: unknown,
-  { retryAfterSeconds }: Answer,
+  retryAfterSeconds: number | undefined,
 ): { readonly status: number; readonly headers: Readonly<Record<string, string>> } {
   if (error instanceof BodyTooLarge) return { status: 413, headers: {} }
   if (error instanceof BadRequest) return { status: 400, headers: {} }

@@ -30,7 +30,7 @@ import { OpenStreams } from './open-streams.ts'
 import { Origins } from './origins.ts'
 import { Quotas, type Load } from './quotas.ts'
 import { RateLimits, type RateLimitsOptions } from './rate-limits.ts'
-import { Records } from './records.ts'
+import { NO_DOCUMENT, Records } from './records.ts'
 import { answerPreflight, callerOfRequest } from './reply.ts'
 import { guardSignIns } from './sign-in-guard.ts'
 import { DEFAULT_LIMITS } from './limits.ts'
@@ -139,7 +139,6 @@ export class OpenAccess extends Error {
 }
 
 const PATH = '/graphql'
-const NO_DOCUMENT = { operationName: null, operationHash: null } as const
 
 /** Clients of a server that stops are sent away within this time, at most: the next has to take them all. */
 const DRAIN_MS = 2_000
@@ -286,9 +285,9 @@ export async function startServer(setup: ServerSetup): Promise<RunningServer> {
   const upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
     called(request)
     if (ownNamesOnly && !isLoopback(hostName(request.headers.host))) {
-      refuseUpgrade(socket, 421, 'This server answers to localhost and 127.0.0.1 only.')
+      refuseUpgrade(request, socket, 421, 'This server answers to localhost and 127.0.0.1 only.')
     } else if (request.url?.split('?', 1)[0] !== PATH) {
-      refuseUpgrade(socket, 404, `There is nothing here: the endpoint is ${PATH}.`)
+      refuseUpgrade(request, socket, 404, `There is nothing here: the endpoint is ${PATH}.`)
     } else webSockets.upgrade(request, socket, head)
   }
 
