@@ -57,6 +57,14 @@ const STRICT_TRANSPORT = ['strict-transport-security', 'max-age=86400'] as const
 const PLAIN = HEADERS.flat()
 const SECURE = [...HEADERS, STRICT_TRANSPORT].flat()
 
+/** What every answer carries, as lines of a head that is written past node:http: to what becomes a WebSocket. */
+export function headLines(request: IncomingMessage): string[] {
+  const common = request.socket instanceof TLSSocket ? [...HEADERS, STRICT_TRANSPORT] : HEADERS
+  return [...common, ['x-request-id', callerOfRequest(request).correlationId]].map(
+    ([name, value]) => `${name}: ${value}`,
+  )
+}
+
 /** What a page of another origin may read of an answer beside its body. */
 const EXPOSED = 'x-request-id, retry-after'
 

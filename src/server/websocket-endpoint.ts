@@ -9,6 +9,7 @@ import { GRAPHQL_TRANSPORT_WS_PROTOCOL } from 'graphql-ws'
 import { WebSocketServer } from 'ws'
 import { GraphQLSocket, type SocketSetup } from './graphql-socket.ts'
 import type { Origins } from './origins.ts'
+import { headLines } from './reply.ts'
 
 /** For the client to answer a close frame. */
 const CLOSE_TIMEOUT_MS = 3_000
@@ -38,13 +39,18 @@ export class WebSocketEndpoint {
     this.#origins = origins
     // What may be asked by POST may be asked here: the cursor of a large fleet has some 100 KB.
     this.#server = new WebSocketServer({ ...OPTIONS, maxPayload: setup.executor.limits.bodyBytes })
+    this.#server.on('headers', (lines, request) => lines.push(...headLines(request)))
+    this.#server.on('wsClientError', ({ message }, socket, request) =>
+      refuseUpgrade(request, socket, 400, `This is no WebSocket (RFC 6455): ${message}.`),
+    )
   }
 
   /** A request to become a WebSocket, at the GraphQL path and under a name of ours. */
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    if (this.#setup.streams.draining) refuseUpgrade(socket, 503, 'The server is shutting down.')
+    if (this.#setup.streams.draining) refuseUpgrade(request, socket, 503, 'The server is shutting down.')
     else if (!this.#origins.admits(request)) {
       refuseUpgrade(
+        request,
         socket,
         403,
         'Connect from a page of this server, of an origin that it allows, or from no page at all.',
@@ -59,11 +65,23 @@ export class WebSocketEndpoint {
 }
 
 /** Answers a request that may not become a WebSocket, and ends its connection. */
-export function refuseUpgrade(socket: Duplex, status: number, message: string): void {
+export function refuseUpgrade(
+  request: IncomingMessage,
+  socket: Duplex,
+  status: number,
+  message: string,
+): void {
   const body = JSON.stringify({ errors: [{ message }] })
   socket.on('error', () => socket.destroy())
   socket.once('finish', () => socket.destroy())
-  socket.end(
-    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nconnection: close\r\ncontent-type: application/json; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
-  )
+  const head = [
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
+    'connection: close',
+    'content-type: application/json; charset=utf-8',
+    `content-length: ${Buffer.byteLength(body)}`,
+    // What a handshake that is refused has to tell (RFC 6455 §4.4).
+    'sec-websocket-version: 13',
+    ...headLines(request),
+  ]
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`)
 }

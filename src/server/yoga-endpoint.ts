@@ -12,7 +12,7 @@ import { GraphQLError, type ExecutionResult } from 'graphql'
 import { createYoga, type GraphiQLOptions, type GraphQLParams } from 'graphql-yoga'
 import { internal } from './answer-errors.ts'
 import { Exchange } from './exchange.ts'
-import { credentialsOf, RESPONSE_JSON, type EndpointOptions } from './graphql-endpoint.ts'
+import { credentialsOf, refusalOf, RESPONSE_JSON, type EndpointOptions } from './graphql-endpoint.ts'
 import { graphiqlPage } from './graphiql.ts'
 import { callerOfRequest } from './reply.ts'
 import { requestOf } from './request.ts'
@@ -47,13 +47,18 @@ export function yogaEndpoint(
         return refusal('A mutation has to be sent by POST.', 'METHOD_NOT_ALLOWED', 405)
       }
       const result = await waiting.until(Promise.resolve(executor.execute(request, exchange)), exchange, res)
-      return 'data' in result || !req.headers.accept?.includes(RESPONSE_JSON) ? result : badRequest(result)
-    } catch (error) {
-      return {
-        errors: [
-          error instanceof GraphQLError ? error : internal(error, logger, undefined, callerOfRequest(req)),
-        ],
+      const retryAfter = retryAfterOf(result.errors?.[0])
+      if (!('data' in result) && retryAfter !== undefined) {
+        return notExecuted(result, 429, { 'retry-after': String(retryAfter) })
       }
+      return 'data' in result || !req.headers.accept?.includes(RESPONSE_JSON)
+        ? result
+        : notExecuted(result, 400)
+    } catch (error) {
+      const told =
+        error instanceof GraphQLError ? error : internal(error, logger, undefined, callerOfRequest(req))
+      const { status, headers } = refusalOf(error, retryAfterOf(told))
+      return notExecuted({ errors: [told] }, status, headers)
     }
   }
 
@@ -157,8 +162,12 @@ function refused(message: string, code: string, status: number): GraphQLError {
 }
 
 /** Nothing was executed: the status says so, as it does for a POST. */
-function badRequest({ errors = [] }: ExecutionResult): ExecutionResult {
-  const http = { status: 400 }
+function notExecuted(
+  { errors = [] }: ExecutionResult,
+  status: number,
+  headers: Readonly<Record<string, string>> = {},
+): ExecutionResult {
+  const http = { status, headers }
   return {
     errors: errors.map(
       ({ message, nodes, source, positions, extensions }) =>
@@ -170,6 +179,11 @@ function badRequest({ errors = [] }: ExecutionResult): ExecutionResult {
         }),
     ),
   }
+}
+
+function retryAfterOf(error: GraphQLError | undefined): number | undefined {
+  const seconds = error?.extensions['retryAfterSeconds']
+  return typeof seconds === 'number' ? seconds : undefined
 }
 
 /** The parameters that Yoga knows, and the one that it does not. */

@@ -155,6 +155,47 @@ describe('anything else', () => {
     expect(await get('query={no}', 'application/graphql-response+json')).toEqual([400, invalid])
   })
 
+  test('a GET that is refused is told so as a POST is', async () => {
+    const server = await start({ options: { limits: { requestsPerMinute: 1 } } })
+    const get = async (authorization: string, accept: string) => {
+      const headers = { 'x-fleetgraph-csrf': '1', accept, authorization }
+      const response = await fetch(`${server.url}/graphql?query={echo}`, { headers })
+      const { errors } = (await response.json()) as { errors?: { extensions: { code: string } }[] }
+      const { status, headers: told } = response
+      return [status, told.get('www-authenticate') ?? told.get('retry-after'), errors?.[0]?.extensions.code]
+    }
+    for (const accept of ['application/json', 'application/graphql-response+json']) {
+      expect(await get('bad', accept)).toEqual([401, 'Bearer', 'UNAUTHENTICATED'])
+      expect(await get('unavailable', accept)).toEqual([503, '5', 'UNAVAILABLE'])
+      expect(await get('slow bug', accept)).toEqual([500, null, 'INTERNAL'])
+      const name = accept.length.toString()
+      expect(await get(name, accept)).toEqual([200, null, undefined])
+      for (let i = 0; i < 3; i++) await get(name, accept)
+      expect(await get(name, accept)).toEqual([429, expect.stringMatching(/^\d+$/), 'RATE_LIMITED'])
+    }
+  })
+
+  test('to become a WebSocket is answered with what every answer carries', async () => {
+    const server = await start()
+    const upgrade = async (path: string, ...more: string[]) => {
+      const lines = ['host: localhost', 'connection: upgrade', 'upgrade: websocket', ...more]
+      return raw(server.url, `GET ${path} HTTP/1.1\r\n${lines.join('\r\n')}\r\n\r\n`)
+    }
+    const key = 'sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ=='
+    const answers = [
+      [404, await upgrade('/elsewhere', key)],
+      [400, await upgrade('/graphql', key)],
+      [403, await upgrade('/graphql', key, 'sec-websocket-version: 13', 'origin: https://evil.example')],
+      // Of no protocol that is spoken here: it is closed at once.
+      [101, await upgrade('/graphql', key, 'sec-websocket-version: 13', 'x-request-id: id-of-a-proxy')],
+    ] as const
+    for (const [status, answer] of answers) {
+      expect(answer).toMatch(new RegExp(`^HTTP/1.1 ${status} [^]*x-request-id: [\\w-]{8,}\r\n`))
+      expect(answer).toContain('x-content-type-options: nosniff')
+    }
+    expect(answers[3][1]).toContain('x-request-id: id-of-a-proxy')
+  })
+
   test('that accepts only an event stream is answered with one', async () => {
     const server = await start()
     const response = await server.ask('{ animals(first: 1) { id } }', {}, { accept: 'text/event-stream' })
