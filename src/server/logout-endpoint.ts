@@ -1,6 +1,9 @@
 /**
  * `POST /logout/backchannel`: an issuer tells that somebody has signed out (OpenID Connect Back-Channel Logout
  * 1.0 §2.5–2.8). Only brings the body to whoever can judge it; what is no good counts as a sign-in that failed.
+ *
+ * Invariant: no logout is refused for what others have sent: an issuer may share its address with them, and does not
+ * try again. To judge one costs a signature at most.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Logger } from './logger.ts'
@@ -26,25 +29,19 @@ export function logoutEndpoint(
   return (request, response) => {
     const caller = callerOfRequest(request)
     const address = caller.remoteAddress ?? ''
-    const answer = (status: number, body = '', headers: Record<string, string> = {}) => {
+    const answer = (status: number, body = '') => {
       if (response.destroyed) return
       response.writeHead(status, {
         'cache-control': 'no-store',
         'content-type': 'application/json; charset=utf-8',
         'content-length': Buffer.byteLength(body),
         ...(status >= 400 && { connection: 'close' }),
-        ...headers,
       })
       response.end(body)
     }
-    const error = (status: number, what: string, headers?: Record<string, string>) => {
+    const error = (status: number, what: string) => {
       request.resume()
-      answer(status, JSON.stringify({ error: 'invalid_request', error_description: what }), headers)
-    }
-    const waitMs = rates.signInWaitMs(address)
-    if (waitMs > 0) {
-      error(429, 'Too many failures.', { 'retry-after': String(Math.ceil(waitMs / 1_000)) })
-      return
+      answer(status, JSON.stringify({ error: 'invalid_request', error_description: what }))
     }
     if (!/^application\/x-www-form-urlencoded\s*(;|$)/i.test(request.headers['content-type'] ?? '')) {
       error(415, 'Send application/x-www-form-urlencoded.')

@@ -8,6 +8,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { everything } from '../../src/access/policy.ts'
 import { viewerOf } from '../../src/access/viewer.ts'
 import { Executor, type ExecutionReads } from '../../src/server/execution.ts'
+import { DEFAULT_LIMITS } from '../../src/server/limits.ts'
 import { guarded, silent } from '../../src/server/logger.ts'
 import { Records } from '../../src/server/records.ts'
 import { startServer, type ServerSetup } from '../../src/server/server.ts'
@@ -195,6 +196,18 @@ describe('a logout that an issuer tells', () => {
     expect((await post(server, 'x'.repeat(100_000))).status).toBe(413)
     expect((await fetch(`${server.url}/logout/backchannel`)).status).toBe(405)
     expect(bodies).toEqual(['logout_token=good', 'logout_token=bad', 'logout_token=bug'])
+  })
+
+  it('is heard also where too many sign-ins from the same address have failed: it would be lost', async () => {
+    const server = await start({
+      backchannelLogout: (body) => Promise.resolve({ status: body.includes('good') ? 200 : 400 }),
+      options: { limits: { ...DEFAULT_LIMITS, signInFailuresPerMinute: 2 } },
+    })
+    await eventually(async () => {
+      expect((await server.ask('{ echo }', {}, { authorization: 'bad' })).status).toBe(429)
+    })
+    expect((await post(server, 'logout_token=good')).status).toBe(200)
+    expect((await post(server, 'logout_token=bad')).status).toBe(400)
   })
 
   it('has no place where nobody could judge it', async () => {
