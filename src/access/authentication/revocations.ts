@@ -93,7 +93,8 @@ export class EndedSessions {
     if (at <= this.#at(key) || at <= this.#floor) return false
     const now = this.#clock.now()
     this.#entries.delete(key)
-    this.#entries.set(key, { at, until: now + LONGEST_LIFE_MS })
+    // The issuer's clock may be ahead, and with it the tokens.
+    this.#entries.set(key, { at, until: Math.max(now, at * 1000) + LONGEST_LIFE_MS })
     for (const [oldest, entry] of this.#entries) {
       if (entry.until > now) {
         if (this.#entries.size <= this.#maxCount) break

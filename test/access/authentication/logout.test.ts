@@ -297,6 +297,16 @@ describe('sessions that have ended', () => {
     expect(ended.has(session('alice', undefined, 150))).toBe(true)
   })
 
+  it('are remembered for as long as a token of an issuer can live whose clock is ahead', async () => {
+    const clock = new FakeClock()
+    const ended = new EndedSessions(clock)
+    const at = clock.now() / 1000 + 600
+    ended.add(entry({ sub: 'a', at }))
+    await clock.advance(LONGEST_LIFE_MS + 599_000)
+    ended.add(entry({ sub: 'b', at: at + 1 }))
+    expect(ended.has(session('a', undefined, at))).toBe(true)
+  })
+
   it('are remembered for a day, and where they are too many more are refused, not fewer', async () => {
     const clock = new FakeClock()
     const ended = new EndedSessions(clock, 2)
