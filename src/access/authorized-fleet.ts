@@ -194,6 +194,14 @@ export class AuthorizedFleet {
   follow<R extends Row>(request: FollowRequest<R>, start: LiveStart, signal?: AbortSignal): LiveSource {
     if (!this.#hub) throw new Error('This gateway has no live side: give the AuthorizedFleet a hub.')
     if (start.after !== undefined) decodePosition(start.after)
+    if (request.type !== 'clusters') {
+      const { viewer } = this
+      for (const cluster of this.#fleet.clusters.filter(request.clusters)) {
+        for (const kind of request.kinds) {
+          this.#noteRight(cluster, this.#policy.read(viewer, cluster, kind, 'watch'))
+        }
+      }
+    }
     return new LiveSource(this.#hub, request as LiveRequest, this.#eyes(), start, signal)
   }
 

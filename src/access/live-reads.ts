@@ -119,15 +119,23 @@ export class LiveReads {
         ...credentials,
       }
       this.#notePrivileged(`log of pod ${placed(pod.namespace, pod.name)}`, cluster)
-      return this.#logs.open(cluster, pod, sink, (told) =>
+      const onError = (error: Error) => {
+        // Also where the right was taken away while it was followed.
+        if (isForbidden(error)) this.#reads.noteDenied(cluster.name)
+        sink.onError(error)
+      }
+      const noted: ByteSink = {
+        onStart: (headers) => sink.onStart?.(headers),
+        onData: (chunk) => sink.onData(chunk),
+        onEnd: () => sink.onEnd(),
+        onError,
+      }
+      return this.#logs.open(cluster, pod, noted, (told) =>
         cluster.client.stream(request, {
           ...(told.onStart && { onStart: (headers) => told.onStart?.(headers) }),
           onData: (chunk) => told.onData(chunk),
           onEnd: () => told.onEnd(),
-          onError: (error) => {
-            if (isForbidden(error)) this.#reads.noteDenied(cluster.name)
-            told.onError(addressless(error))
-          },
+          onError: (error) => told.onError(addressless(error)),
         }),
       )
     } catch (error) {

@@ -5,8 +5,8 @@
  */
 import type { Revised } from './policy.ts'
 
-/** An audit record has room for so many; one request may ask for thousands. */
-const MOST_PRIVILEGED = 100
+/** More than the cost of a request allows for; of a stream, until they are told. */
+const MOST_PRIVILEGED = 10_000
 
 export class Reads {
   readonly #revisions = new Map<Revised, number>()

@@ -22,6 +22,7 @@ import { type OpenStream, type OpenStreams, Stall } from './open-streams.ts'
 import { Operation, type Outlet, streamEnded } from './operation.ts'
 import { Presence } from './presence.ts'
 import type { Quotas } from './quotas.ts'
+import type { Records } from './records.ts'
 import type { GraphQLRequest } from './request.ts'
 
 export interface EventStreamOptions extends EndpointOptions {
@@ -31,6 +32,7 @@ export interface EventStreamOptions extends EndpointOptions {
   readonly quotas: Quotas
   /** See `Policy.rightsKey`. */
   readonly rightsKey: (viewer: Viewer) => string
+  readonly records?: Records | undefined
 }
 
 export class EventStreamEndpoint {

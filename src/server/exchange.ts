@@ -153,12 +153,19 @@ export class Waiting {
   async until<T>(
     work: Promise<T>,
     exchange: Exchange,
-    client?: Pick<EventEmitter, 'once' | 'off'>,
-    place?: Place,
+    {
+      client,
+      caller,
+      place,
+    }: {
+      readonly client?: Pick<EventEmitter, 'once' | 'off'>
+      readonly caller?: Caller | undefined
+      readonly place?: Place | undefined
+    },
   ): Promise<T> {
     let own = place
     try {
-      own ??= this.place(exchange)
+      own ??= this.place(exchange, caller)
       return await this.within(work, exchange, client)
     } catch (error) {
       if (!own) {

@@ -185,15 +185,22 @@ export class Executor {
       const key = this.#keyOf(operation, request)
       const rendering = this.#renderingOf(key, operation, checked.variables, args)
       const from = (source: AsyncIterable<unknown> | ExecutionResult): Subscription => {
-        this.#records?.following(context.fleet.reads, subject)
         if (!(Symbol.asyncIterator in source)) {
+          this.#records?.executed(
+            OperationTypeNode.SUBSCRIPTION,
+            context.fleet.reads,
+            source.errors ?? [],
+            subject,
+          )
           return refused(tellable(source.errors ?? [], this.#logger, caller))
         }
+        this.#records?.following(context.fleet.reads, subject)
         return source instanceof LiveSource && !operation.readsLive
           ? { type: 'live', source, key, render: renderFor(rendering, asker) }
           : {
               type: 'stream',
               events: source,
+              onFailed: (error) => this.#records?.ended(error, subject),
               render: (event, context) => {
                 // Of live reads: what a client that reads slowly is not sent is not read either.
                 this.#records?.following((context as ExecutionContext).fleet.reads, subject)

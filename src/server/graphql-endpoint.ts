@@ -59,7 +59,7 @@ export class GraphQLEndpoint {
         this.#send(answer, response, media)
         return
       }
-      this.#options.waiting.until(answer, exchange, response).then(
+      this.#options.waiting.until(answer, exchange, { client: response, caller: request.caller }).then(
         (answer) => this.#send(answer, response, media),
         (error: unknown) => this.fail(error, response, media),
       )

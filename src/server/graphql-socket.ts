@@ -146,7 +146,7 @@ export class GraphQLSocket implements OpenStream {
 
   /** Closes, and hears nothing of what is still coming. */
   #drop(code: number, reason: string): void {
-    if (this.#presence) this.#setup.quotas.flooded(this.#presence.viewer(), reason)
+    if (this.#presence) this.#setup.quotas.flooded(this.#presence.viewer(), reason, this.#caller())
     this.close(code, reason)
     this.#ws.pause()
     this.#socket.end()
@@ -386,10 +386,11 @@ export class GraphQLSocket implements OpenStream {
       this.close(CloseCode.SubscriberAlreadyExists, closeReason(`Subscriber for ${id} already exists`))
       return
     }
-    const { maxOperations, access } = this.#setup
+    const { maxOperations, access, quotas } = this.#setup
     const outlet = new SocketOutlet(this, id)
     if (this.#operations.size >= maxOperations) {
-      outlet.fail([tooMuch('subscriptionsPerSocket', 'The socket has too many operations', maxOperations)])
+      const error = tooMuch('subscriptionsPerSocket', 'The socket has too many operations', maxOperations)
+      outlet.fail([quotas.refused(error, presence.viewer(), this.#caller())])
       return
     }
     let request: GraphQLRequest

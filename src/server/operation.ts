@@ -75,7 +75,9 @@ export class Operation {
       if (type === OperationTypeNode.MUTATION) place = waiting.place(this.#exchange, request.caller)
       const answer = executor.answer(request, this.#exchange)
       if (answer instanceof Promise) {
-        this.#await(waiting.until(answer, this.#exchange, undefined, place), (answer) => this.#answer(answer))
+        this.#await(waiting.until(answer, this.#exchange, { place, caller: request.caller }), (answer) =>
+          this.#answer(answer),
+        )
       } else {
         place?.free()
         this.#answer(answer)
@@ -140,7 +142,7 @@ export class Operation {
   }
 
   /** One event at a time, and none while the client has not read what it was sent. */
-  async #pull({ events, render }: Subscription & { type: 'stream' }): Promise<void> {
+  async #pull({ events, render, onFailed }: Subscription & { type: 'stream' }): Promise<void> {
     const iterator = events[Symbol.asyncIterator]()
     if (this.#stopped) {
       await iterator.return?.()
@@ -153,7 +155,10 @@ export class Operation {
         await new Promise<void>((resolve) => (this.#outlet.onReady = this.#wake = resolve))
       }
       if (this.#stopped) return
-      const { done, value } = await iterator.next()
+      const { done, value } = await iterator.next().catch((error: unknown): never => {
+        onFailed(error)
+        throw error
+      })
       if (this.#stopped) return
       if (done) break
       this.#event = new Exchange(this.#exchange.viewer, access)

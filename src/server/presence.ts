@@ -7,6 +7,7 @@
 import { identityOf, type SignInEnd, type Viewer } from '../access/viewer.ts'
 import type { Access } from './exchange.ts'
 import type { Pace, Place, Quotas } from './quotas.ts'
+import { NO_DOCUMENT, type Records } from './records.ts'
 import type { Caller } from './request.ts'
 
 export interface PresenceSetup {
@@ -14,6 +15,8 @@ export interface PresenceSetup {
   readonly quotas: Quotas
   /** See `Policy.rightsKey`. */
   readonly rightsKey: (viewer: Viewer) => string
+  /** Default: nothing is recorded. */
+  readonly records?: Records | undefined
 }
 
 export class Presence {
@@ -26,11 +29,15 @@ export class Presence {
   /** Throws LIMIT_EXCEEDED. `onEnd` is called at most once, and not after `leave`. */
   constructor(viewer: Viewer, setup: PresenceSetup, onEnd: (end: SignInEnd) => void, caller?: Caller) {
     this.#setup = setup
-    this.#onEnd = onEnd
+    this.#onEnd = (end) => {
+      const subject = { viewer: this.#viewer, caller, ...NO_DOCUMENT, startedAt: null }
+      setup.records?.signInEnded(end.message, subject)
+      onEnd(end)
+    }
     this.#viewer = viewer
     this.#place = setup.quotas.take(viewer, 'connectionsPerUser', caller)
     try {
-      this.#unlisten = setup.access.onEnd(viewer, onEnd)
+      this.#unlisten = setup.access.onEnd(viewer, this.#onEnd)
     } catch (error) {
       this.#place.free()
       throw error

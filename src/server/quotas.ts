@@ -73,10 +73,16 @@ export class Quotas {
     return new Place(this, quota, share)
   }
 
+  /** Something was refused that is counted elsewhere. */
+  refused(error: GraphQLError, viewer: Viewer, caller: Caller): GraphQLError {
+    this.#onRefused(error, viewer, caller)
+    return error
+  }
+
   /** A connection of this user is closed for what came over it. */
-  flooded(viewer: Viewer, message: string): void {
+  flooded(viewer: Viewer, message: string, caller?: Caller): void {
     const error = new GraphQLError(message, { extensions: { code: 'RATE_LIMITED' } })
-    this.#onRefused(error, viewer, undefined)
+    this.#onRefused(error, viewer, caller)
   }
 
   /** Of a place, which calls it once. */

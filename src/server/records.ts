@@ -5,7 +5,7 @@
  * Deliberately knows nothing of where records are kept. Of a document it tells the name and the hash, of
  * variables nothing.
  */
-import { OperationTypeNode, type GraphQLError } from 'graphql'
+import { GraphQLError, OperationTypeNode } from 'graphql'
 import type { AuditLog, AuditRecord } from '../access/audit/audit.ts'
 import type { Reads } from '../access/reads.ts'
 import type { Viewer } from '../access/viewer.ts'
@@ -39,7 +39,7 @@ const REFUSED = new Set([
   'INTROSPECTION_DISABLED',
 ])
 
-/** A record has room for some lines; one request may read a hundred logs. */
+/** A record has room for some lines. */
 const MAX_MESSAGE = 2_000
 
 export class Records {
@@ -72,8 +72,11 @@ export class Records {
     }
     if (isDenied) this.#write('DENIED', 'DENIED', [...denied], null, subject())
     if (isPrivileged) {
-      const outcome = errors ? 'FAILED' : 'ALLOWED'
-      this.#write('PRIVILEGED_READ', outcome, clustersOf(privileged), privileged.join('; '), subject())
+      const outcome = errors ? (isForbidden(errors) ? 'DENIED' : 'FAILED') : 'ALLOWED'
+      const about = subject()
+      for (const some of inRecords(privileged)) {
+        this.#write('PRIVILEGED_READ', outcome, clustersOf(some), some.join('; '), about)
+      }
     }
   }
 
@@ -98,6 +101,18 @@ export class Records {
     // For how long is no other refusal: they are put together.
     const message = error?.message.replace(/ Try again in \d+ s\.$/, '')
     if (message !== undefined) this.#write('REFUSED', 'DENIED', [], message, subject())
+  }
+
+  /** What somebody followed was ended by an error. Told where it is that they may not follow it any more. */
+  ended(error: unknown, subject: () => Subject): void {
+    if (error instanceof GraphQLError && isForbidden([error])) {
+      this.#write('DENIED', 'DENIED', [], error.message, subject())
+    }
+  }
+
+  /** Somebody was connected until their sign-in ended. */
+  signInEnded(message: string, subject: Subject): void {
+    this.#write('SIGN_IN_FAILED', 'DENIED', [], `A connection was ended: ${message}`, subject)
   }
 
   signInFailed(message: string, caller: Caller): void {
@@ -125,6 +140,25 @@ export class Records {
       correlationId: caller?.correlationId ?? '',
     })
   }
+}
+
+/** One request may read a hundred logs: as many records as it takes to name all of them. */
+function inRecords(privileged: readonly string[]): readonly (readonly string[])[] {
+  const records: string[][] = []
+  let room = 0
+  for (const text of privileged) {
+    if (text.length > room) {
+      records.push([])
+      room = MAX_MESSAGE
+    }
+    records.at(-1)!.push(text)
+    room -= text.length + 2
+  }
+  return records
+}
+
+function isForbidden(errors: readonly GraphQLError[]): boolean {
+  return errors.some(({ extensions }) => extensions['code'] === 'FORBIDDEN')
 }
 
 /** What was read is told as "log of pod shop/web in prod-eu": names of clusters have no spaces. */

@@ -182,7 +182,7 @@ export async function startServer(setup: ServerSetup): Promise<RunningServer> {
   const endpoint = { executor, access, waiting, logger, slowReaders, draining: () => draining }
   const graphql = new GraphQLEndpoint(endpoint)
   const streams = new OpenStreams(clock, keepAliveMs)
-  const open = { ...endpoint, streams, quotas, rightsKey }
+  const open = { ...endpoint, streams, quotas, rightsKey, records }
   const eventStreams = new EventStreamEndpoint({ ...open, json: graphql })
   const origins = new Origins(options.allowedOrigins)
   const allowedOrigins = new Set(options.allowedOrigins?.map((url) => new URL(url).origin))

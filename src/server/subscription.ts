@@ -40,6 +40,8 @@ export type Subscription =
       readonly events: AsyncIterable<unknown>
       /** One event with a context of its own, as JSON. Never throws or rejects. */
       readonly render: (event: unknown, context: unknown) => string | Promise<string>
+      /** To be told what ended the events, where they did not end by themselves. */
+      readonly onFailed: (error: unknown) => void
     }
   | { readonly type: 'refused'; readonly errors: readonly GraphQLError[] }
 

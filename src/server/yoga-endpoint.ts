@@ -46,7 +46,10 @@ export function yogaEndpoint(
       if (req.method === 'GET' && type === 'mutation') {
         return refusal('A mutation has to be sent by POST.', 'METHOD_NOT_ALLOWED', 405)
       }
-      const result = await waiting.until(Promise.resolve(executor.execute(request, exchange)), exchange, res)
+      const result = await waiting.until(Promise.resolve(executor.execute(request, exchange)), exchange, {
+        client: res,
+        caller: request.caller,
+      })
       const retryAfter = retryAfterOf(result.errors?.[0])
       if (!('data' in result) && retryAfter !== undefined) {
         return notExecuted(result, 429, { 'retry-after': String(retryAfter) })

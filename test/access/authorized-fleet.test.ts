@@ -274,6 +274,16 @@ describe('what is followed', () => {
     expect(told).toEqual(['ADDED a', 'ADDED b', 'SYNCED undefined'])
   })
 
+  it('notes as denied what may not be followed, as a list does', () => {
+    const { view } = live()
+    const viewer = view(policy({ east: 'all' }))
+    viewer.follow(pods, { snapshot: true })
+    expect(viewer.reads.denied).toEqual(new Set(['west']))
+    const other = view(policy({ east: 'all' }))
+    other.follow({ ...pods, clusters: ({ name }) => name === 'east' }, { snapshot: true })
+    expect(other.reads.denied).toEqual(new Set())
+  })
+
   it('refuses a wrong cursor before anything is followed', () => {
     const { view, hub } = live()
     expect(() => view(everything).follow(pods, { snapshot: false, after: 'wrong' })).toThrow(PositionError)

@@ -97,10 +97,10 @@ describe('quotas', () => {
     quotas.take(user('ann'), 'subscriptionsPerUser')
     const caller = { correlationId: '1', remoteAddress: '10.0.0.1' }
     expect(() => quotas.take(user('ann'), 'subscriptionsPerUser', caller)).toThrow('the most for one user')
-    quotas.flooded(user('ben'), 'Too many messages')
+    quotas.flooded(user('ben'), 'Too many messages', caller)
     expect(told).toEqual([
       ['ann', 'subscriptionsPerUser', '10.0.0.1'],
-      ['ben', 'RATE_LIMITED', undefined],
+      ['ben', 'RATE_LIMITED', '10.0.0.1'],
     ])
   })
 

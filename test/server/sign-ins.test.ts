@@ -4,6 +4,7 @@ import { createClient } from 'graphql-ws'
 import { createClient as createStreamClient } from 'graphql-sse'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { WebSocket } from 'ws'
+import type { AuditNote } from '../../src/access/audit/audit.ts'
 import { everything } from '../../src/access/policy.ts'
 import { DEFAULT_LIMITS } from '../../src/server/limits.ts'
 import { eventually } from '../support/eventually.ts'
@@ -73,6 +74,26 @@ describe('the acknowledgement of a socket', () => {
 })
 
 describe('a sign-in that ends', () => {
+  test('is recorded with who it was and where from, of a socket and of an event stream', async () => {
+    const records: AuditNote[] = []
+    const server = await start({ audit: { record: (record) => void records.push(record) } })
+    const client = await connected(server, 'ann')
+    const headers = { accept: 'text/event-stream', authorization: 'ann' }
+    const response = await server.ask(CHANGES, {}, headers)
+    server.access.end('ann', REVOKED)
+    await client.closed
+    await response.text()
+    const record = {
+      type: 'SIGN_IN_FAILED',
+      outcome: 'DENIED',
+      user: { name: 'ann', groups: [], issuer: 'zoo' },
+      message: `A connection was ended: ${REVOKED.message}`,
+    }
+    expect(records).toMatchObject([record, record])
+    expect(records[1]?.correlationId).toBe(response.headers.get('x-request-id'))
+    expect(records[0]?.remoteAddress).toMatch(/127\.0\.0\.1$/)
+  })
+
   test.each([EXPIRED, REVOKED])('by $code ends all that its socket does, and the socket', async (end) => {
     const server = await start()
     const [client, other] = [await connected(server, 'ann'), await connected(server, 'ben')]
