@@ -286,7 +286,7 @@ function signInsOf(
     client: (cluster) => fleet.cluster(cluster)?.client,
     ...(anonymous && { anonymous }),
     ...(revocations && { revocations }),
-    onProblem: (problem, error) => logger.warn({ err: error }, problem),
+    onProblem: (problem, error) => logger.warn(error === undefined ? {} : { err: error }, problem),
     onTokensFile: (problems) => {
       for (const problem of problems) logger.warn({}, `the tokens before are still in use: ${problem}`)
       if (problems.length === 0) logger.info({}, 'the file of tokens is in order again')

@@ -106,6 +106,14 @@ class Choosing implements Authentication {
         new OidcIssuer(issuer, { clock, revocations, onChange, onProblem, keyCooldownMs }),
       )
     }
+    for (const alike of Map.groupBy(oidc, ({ username }) => username.prefix).values()) {
+      if (alike.length < 2) continue
+      const names = alike.map(({ issuer }) => issuer).join(' and ')
+      onProblem(
+        `authentication.oidc: ${names} put the same before the names of their users, so that a user of one can be called as one of another. Give them a username.prefix and a groups.prefix each.`,
+        undefined,
+      )
+    }
     // Last: it is the one that holds something.
     this.#static = tokensFile
       ? new StaticTokens({ file: tokensFile, clock, onChange, onProblems: onTokensFile })

@@ -298,6 +298,32 @@ describe('who is asked about a token', () => {
     expect(await made.authenticate(bearer('only'))).toMatchObject({ user: { name: 'in-b' }, issuer: 'b' })
   })
 
+  it('says so when users of two issuers could be called alike', () => {
+    const issuer = (url: string, prefix: string) => ({
+      issuer: url,
+      audiences: ['fleetgraph'],
+      algorithms: ['RS256'],
+      clockSkewSeconds: 30,
+      username: { claim: 'sub', prefix },
+      extra: {},
+      requiredClaims: {},
+      backchannelLogout: false,
+    })
+    const onProblem = vi.fn()
+    authentication(
+      { oidc: [issuer('https://a.example.com', 'a:'), issuer('https://b.example.com', '')] },
+      { onProblem },
+    )
+    expect(onProblem).not.toHaveBeenCalled()
+    authentication(
+      { oidc: [issuer('https://a.example.com', ''), issuer('https://b.example.com', '')] },
+      { onProblem },
+    )
+    expect(onProblem.mock.calls).toEqual([
+      [expect.stringContaining('https://a.example.com and https://b.example.com'), undefined],
+    ])
+  })
+
   it('is known not to have decided where one of several does not answer', async () => {
     const b = cluster({ known: 'in-b' })
     const onProblem = vi.fn()
