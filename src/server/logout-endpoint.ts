@@ -7,9 +7,9 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Logger } from './logger.ts'
-import type { RateLimits } from './rate-limits.ts'
 import { callerOfRequest } from './reply.ts'
 import { BodyTooLarge, readBody } from './request-body.ts'
+import type { SignInGuardOptions } from './sign-in-guard.ts'
 
 /** Takes the body, of `application/x-www-form-urlencoded`; gives a status and what to say. */
 export type BackchannelLogout = (
@@ -23,7 +23,7 @@ const MAX_BYTES = 32 * 1024
 
 export function logoutEndpoint(
   logout: BackchannelLogout,
-  rates: RateLimits,
+  { rates, records }: SignInGuardOptions,
   logger: Logger,
 ): (request: IncomingMessage, response: ServerResponse) => void {
   return (request, response) => {
@@ -54,7 +54,10 @@ export function logoutEndpoint(
       }
       const judge = async () => {
         const { status, body } = await logout(text)
-        if (status === 400 || status === 401) rates.signInFailed(address)
+        if (status === 400 || status === 401) {
+          rates.signInFailed(address)
+          records?.signInFailed('A logout token was no good.', caller)
+        }
         answer(status, body)
       }
       judge().catch((cause: unknown) => {

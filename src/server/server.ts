@@ -209,7 +209,8 @@ export async function startServer(setup: ServerSetup): Promise<RunningServer> {
       sendJson(response, 200, { name: 'fleetgraph', version: setup.version ?? 'unknown' }, draining),
   }
 
-  const logout = setup.backchannelLogout && logoutEndpoint(setup.backchannelLogout, rates, logger)
+  const logout =
+    setup.backchannelLogout && logoutEndpoint(setup.backchannelLogout, { rates, records }, logger)
 
   const handle = (request: IncomingMessage, response: ServerResponse): void => {
     const caller = called(request)

@@ -210,6 +210,24 @@ describe('a logout that an issuer tells', () => {
     expect((await post(server, 'logout_token=bad')).status).toBe(400)
   })
 
+  it('is recorded where it is no good, with its address and the id of its answer', async () => {
+    const records: AuditRecord[] = []
+    const server = await start({
+      backchannelLogout: (body) => Promise.resolve({ status: body.includes('good') ? 200 : 400 }),
+      audit: { record: (record) => void records.push(record) },
+    })
+    await post(server, 'logout_token=good')
+    const { headers } = await post(server, 'logout_token=bad')
+    expect(records).toMatchObject([
+      {
+        type: 'SIGN_IN_FAILED',
+        user: null,
+        remoteAddress: '127.0.0.1',
+        correlationId: headers.get('x-request-id'),
+      },
+    ])
+  })
+
   it('has no place where nobody could judge it', async () => {
     expect((await post(await start(), 'logout_token=good')).status).toBe(404)
   })
