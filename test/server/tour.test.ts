@@ -36,3 +36,21 @@ describe('the tour', () => {
     },
   )
 })
+
+describe('the large pages of a portal', () => {
+  const { fleet } = shopFleet()
+  const executor = new Executor({ schema: createSchema(), logger: silent, rightsKey: () => '' })
+  const viewer = viewerOf({ name: 'visitor', groups: [] })
+  const context = () => createContext(new AuthorizedFleet(fleet, viewer, everything))
+  const asker = { viewer, context, sharedContext: context }
+  const POD = 'id name namespace cluster { name } phase containers { name image ready restarts }'
+
+  test.each([
+    `{ pods(first: 500, filter: { namespaces: ["shop"] }) { totalCount coverage { state reason } nodes {
+       ${POD} uid creationTimestamp generation hostIP cpuLimit cpuRequest deletionTimestamp
+       labels { key value } conditions { type status reason } } } }`,
+    `{ deployments { totalCount nodes { id name namespace cluster { name } pods { nodes { ${POD} } } } } }`,
+  ])('are within the default limits: %#', async (query) => {
+    expect((await executor.execute({ query }, asker)).errors).toBeUndefined()
+  })
+})
