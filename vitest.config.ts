@@ -18,6 +18,8 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/{kubernetes,fleet,events,access,graph,server,simulator,config}/**/*.test.ts'],
+          // On a machine that has much else to do.
+          testTimeout: 20_000,
         },
       },
       { ssr, test: { name: 'contract', include: ['test/contract/**/*.test.ts'], testTimeout: 30_000 } },
