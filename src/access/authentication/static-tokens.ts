@@ -103,6 +103,10 @@ interface Known {
   readonly content: string
 }
 
+/** A file that has changed is read again after so long, until it stays the same; longer while it is empty. */
+const UNSETTLED_MS = 50
+const EMPTY_MS = 500
+
 export interface StaticTokensOptions extends Omit<WatchedFoldersOptions, 'clock'> {
   /** Absolute. */
   readonly file: string
@@ -119,6 +123,7 @@ export class StaticTokens implements TokenAuthenticator {
   #tokens: ReadonlyMap<string, Known>
   #text: string
   #said = ''
+  #cancelWait = () => {}
 
   /** Throws `AuthenticationSetupError` where the file is missing or broken: at the start there is no last good one. */
   constructor(options: StaticTokensOptions) {
@@ -171,6 +176,7 @@ export class StaticTokens implements TokenAuthenticator {
 
   close(): void {
     this.#folders.close()
+    this.#cancelWait()
   }
 
   async #look(): Promise<void> {
@@ -183,6 +189,7 @@ export class StaticTokens implements TokenAuthenticator {
       this.#say([`${unreadable(file, error)} The tokens that were known go on counting.`])
       return
     }
+    if (text !== this.#text) text = await this.#settled(text)
     if (text === this.#text) {
       this.#say([])
       return
@@ -198,6 +205,20 @@ export class StaticTokens implements TokenAuthenticator {
     this.#tokens = tokens
     this.#say([])
     onChange()
+  }
+
+  /** Whoever writes a file in place empties it first: half of it would end the sign-ins of the other half. */
+  async #settled(read: string): Promise<string> {
+    const { file, clock } = this.#options
+    let text = read
+    for (;;) {
+      await new Promise<void>((resolve) => {
+        this.#cancelWait = clock.after(text.trim() === '' ? EMPTY_MS : UNSETTLED_MS, resolve)
+      })
+      const next = await readFile(file, 'utf8').catch(() => text)
+      if (next === text) return text
+      text = next
+    }
   }
 
   #say(problems: readonly string[]): void {

@@ -9,7 +9,7 @@ import {
   type StaticTokenEntry,
   StaticTokens,
 } from '../../../src/access/authentication/static-tokens.ts'
-import { systemClock } from '../../../src/fleet/clock.ts'
+import { type Clock, systemClock } from '../../../src/fleet/clock.ts'
 import { refusal } from './support.ts'
 
 let directory: string
@@ -37,7 +37,7 @@ const entry = (name: string, hash: string, more: Partial<StaticTokenEntry> = {})
 const write = (...tokens: readonly StaticTokenEntry[]) => writeFile(file, stringify({ tokens }))
 
 /** The tokens of the file, and what it tells, in order. */
-function watch() {
+function watch(clock: Clock = systemClock) {
   const told: string[] = []
   const waiting: (() => void)[] = []
   const tell = (what: string) => {
@@ -46,7 +46,7 @@ function watch() {
   }
   const tokens = new StaticTokens({
     file,
-    clock: systemClock,
+    clock,
     onChange: () => tell('changed'),
     onProblems: (problems) => tell(problems.length === 0 ? 'good' : problems.join('\n')),
   })
@@ -164,6 +164,30 @@ describe('the file of tokens', () => {
     expect([signIn.revoked?.(), kept.revoked?.()]).toEqual([true, true])
     expect(tokens.signIn(two.token).user.groups).toContain('others')
     expect(tokens.signIn(one.token).revoked?.()).toBe(false)
+  })
+
+  it('ends no sign-in while it is emptied to be written anew', async () => {
+    const [one, two] = [createToken({ name: 'one' }), createToken({ name: 'two' })]
+    await write(entry('one', one.hash))
+    const emptied = Promise.withResolvers<() => void>()
+    const { tokens, until } = watch({
+      now: () => systemClock.now(),
+      after(ms, look) {
+        // As long is waited only for what is empty.
+        if (ms !== 500) return systemClock.after(ms, look)
+        emptied.resolve(look)
+        return () => {}
+      },
+    })
+    const { revoked } = tokens.signIn(one.token)
+    await writeFile(file, '')
+    const lookAgain = await emptied.promise
+    expect(revoked?.()).toBe(false)
+    await write(entry('one', one.hash), entry('two', two.hash))
+    lookAgain()
+    await until('changed')
+    expect(revoked?.()).toBe(false)
+    expect(tokens.signIn(two.token).issuer).toBe('two')
   })
 
   it('is followed where it is replaced as Kubernetes replaces a mounted Secret', async () => {
