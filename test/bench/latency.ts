@@ -53,7 +53,11 @@ export const bench: Bench = async () => {
     const replicas = await startReplicaSet({
       replicas: 2,
       redisUrl: redis.url,
-      config: { clusters: [{ type: 'directory', path: directory }] },
+      config: {
+        clusters: [{ type: 'directory', path: directory }],
+        // The crowd is one user, who comes all at once.
+        limits: { requestsPerMinute: 10_000_000, costPerMinute: 1_000_000_000 },
+      },
     })
     closing.push(() => replicas.close())
     const owner = await replicas.ownerOf('latency')
