@@ -65,6 +65,7 @@ class UndiciApiClient implements ApiClient, ExchangeClient {
         'RESET',
         `Cluster ${this.connection.cluster} (${this.server}): the answer to ${request.path} is not JSON (${contentType || 'no content type'}). Is this a Kubernetes API server?`,
         cause,
+        true,
       )
     }
   }
@@ -81,12 +82,13 @@ class UndiciApiClient implements ApiClient, ExchangeClient {
 
   async close(): Promise<void> {
     this.closed = true
-    for (const exchange of this.exchanges) exchange.fail(this.closedError())
+    for (const exchange of this.exchanges) exchange.fail(this.closedError(true))
     await Promise.all([this.own.close(), this.others.close()])
   }
 
-  closedError(): TransportError {
-    return new TransportError('CLOSED', `Cluster ${this.connection.cluster}: the client was closed.`)
+  closedError(sent = false): TransportError {
+    const message = `Cluster ${this.connection.cluster}: the client was closed.`
+    return new TransportError('CLOSED', message, undefined, sent)
   }
 
   async #whole(request: ApiRequest): Promise<{ body: Buffer; contentType: string }> {

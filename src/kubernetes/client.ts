@@ -120,9 +120,12 @@ export class ApiError extends Error {
 export class TransportError extends Error {
   override readonly name = 'TransportError'
   readonly code: 'UNREACHABLE' | 'TIMEOUT' | 'RESET' | 'TLS' | 'CREDENTIALS' | 'CLOSED'
+  /** Whether the request, or a part of it, was on its way by then: a write may have been made all the same. */
+  readonly sent: boolean
 
-  constructor(code: TransportError['code'], message: string, cause?: unknown) {
+  constructor(code: TransportError['code'], message: string, cause?: unknown, sent = false) {
     super(message, { cause })
     this.code = code
+    this.sent = sent
   }
 }

@@ -397,5 +397,6 @@ export function brokenGzip(connection: Connection, cause: unknown): TransportErr
     'RESET',
     `Cluster ${connection.cluster} (${connection.server}): the answer's gzip is broken. Set disable-compression if a proxy garbles it.`,
     cause,
+    true,
   )
 }

@@ -4,6 +4,7 @@
  *
  * Source: Kubernetes documentation, "Labels and Selectors"; `metav1.LabelSelector` in the API reference.
  */
+import { quoted } from './quoted.ts'
 import type { LabelSelector, LabelSelectorRequirement, LabelSet } from './rows.ts'
 
 /** The text of a selector is not one. */
@@ -15,7 +16,7 @@ export class LabelSelectorError extends Error {
 
   constructor(text: string, position: number, problem: string) {
     super(
-      `The label selector ${JSON.stringify(text)} is not valid at character ${position + 1}: ${problem}. ` +
+      `The label selector ${quoted(text)} is not valid at character ${position + 1}: ${problem}. ` +
         'Write it as for kubectl -l: "app=web,tier!=cache,env in (prod,stage),canary,!legacy".',
     )
     this.position = position
@@ -35,17 +36,17 @@ function keyProblem(key: string): string | undefined {
   const slash = key.indexOf('/')
   const prefix = slash < 0 ? undefined : key.slice(0, slash)
   if (prefix !== undefined && (prefix.length > 253 || !PREFIX.test(prefix))) {
-    return `${JSON.stringify(prefix)} is not a DNS name, which the prefix of a label key has to be`
+    return `${quoted(prefix)} is not a DNS name, which the prefix of a label key has to be`
   }
   if (!NAME.test(key.slice(slash + 1))) {
-    return `${JSON.stringify(key)} is not a label key (at most 63 letters, digits, '-', '_', '.', beginning and ending with a letter or digit, after an optional DNS prefix and '/')`
+    return `${quoted(key)} is not a label key (at most 63 letters, digits, '-', '_', '.', beginning and ending with a letter or digit, after an optional DNS prefix and '/')`
   }
   return undefined
 }
 
 function valueProblem(value: string): string | undefined {
   if (value === '' || NAME.test(value)) return undefined
-  return `${JSON.stringify(value)} is not a label value (empty, or at most 63 letters, digits, '-', '_', '.', beginning and ending with a letter or digit)`
+  return `${quoted(value)} is not a label value (empty, or at most 63 letters, digits, '-', '_', '.', beginning and ending with a letter or digit)`
 }
 
 interface Token {
@@ -112,7 +113,7 @@ class SelectorParser {
     const after = this.#peek()
     if (negated) {
       if (after && after.text !== ',') {
-        this.#fail(after, `"!${key}" stands alone: expected "," or the end, found ${quote(after)}`)
+        this.#fail(after, `${quoted(`!${key}`)} stands alone: expected "," or the end, found ${quote(after)}`)
       }
       return { key, operator: 'DoesNotExist', values: [] }
     }
@@ -181,7 +182,7 @@ class SelectorParser {
 }
 
 function quote(token: Token | undefined): string {
-  return token ? JSON.stringify(token.text) : 'the end'
+  return token ? quoted(token.text) : 'the end'
 }
 
 /** Whether a selector matches these labels. `null` selects nothing. As in Kubernetes, `NotIn` matches a missing key. */

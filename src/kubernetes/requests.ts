@@ -11,8 +11,12 @@ import {
   type ByteSink,
   type ByteStream,
   type PatchType,
+  type Status,
 } from './client.ts'
 import { resourcePath, type ResourceAddress } from './kinds.ts'
+
+/** All that most requests need of a client; whoever stands between it and a cluster need not do more. */
+export type JsonClient = Pick<ApiClient, 'json'>
 
 /** As whom, until when; of every request. */
 export type CallOptions = Pick<ApiRequest, 'as' | 'token' | 'signal' | 'timeoutMs'>
@@ -49,7 +53,7 @@ export interface ListOptions extends CallOptions {
 
 /** One page, or everything where there is no `limit`. */
 export async function listPage<T>(
-  client: ApiClient,
+  client: JsonClient,
   address: ResourceAddress,
   options: ListOptions = {},
 ): Promise<ObjectList<T>> {
@@ -75,7 +79,7 @@ export async function listPage<T>(
  * compacted half-way the `ApiError` has status 410, and only a new list helps.
  */
 export async function* list<T>(
-  client: ApiClient,
+  client: JsonClient,
   address: ResourceAddress,
   options: ListOptions = {},
 ): AsyncGenerator<ObjectList<T>, void, undefined> {
@@ -89,8 +93,31 @@ export async function* list<T>(
   }
 }
 
-export function get<T>(client: ApiClient, object: ObjectAddress, options: CallOptions = {}): Promise<T> {
+export function get<T>(client: JsonClient, object: ObjectAddress, options: CallOptions = {}): Promise<T> {
   return client.json({ path: pathOf(object), ...call(options) })
+}
+
+/**
+ * The versions of an object that came after `resourceVersion`, oldest first, as far as the API server still knows them
+ * (minutes); `ApiError` 410 where it does not. Takes `timeoutSeconds`: it is a watch, which ends by itself.
+ */
+export async function versionsSince<T>(
+  client: Pick<ApiClient, 'text'>,
+  { address, namespace, name }: Omit<ObjectAddress, 'subresource'>,
+  resourceVersion: string,
+  { timeoutSeconds, ...options }: CallOptions & { readonly timeoutSeconds: number },
+): Promise<readonly T[]> {
+  const text = await client.text({
+    path: resourcePath(address, namespace),
+    query: { watch: true, fieldSelector: `metadata.name=${name}`, resourceVersion, timeoutSeconds },
+    ...call(options),
+  })
+  const events = text
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as { readonly type: string; readonly object: T & Status })
+  for (const { type, object } of events) if (type === 'ERROR') throw new ApiError(object.code ?? 500, object)
+  return events.map(({ object }) => object)
 }
 
 export interface WriteOptions extends CallOptions {
@@ -104,7 +131,7 @@ export interface WriteOptions extends CallOptions {
 
 /** The name may be left to the server by `metadata.generateName`. */
 export function create<T>(
-  client: ApiClient,
+  client: JsonClient,
   address: ResourceAddress,
   namespace: string | undefined,
   object: unknown,
@@ -121,7 +148,7 @@ export function create<T>(
 
 /** Fails with 409 where `metadata.resourceVersion` is set and no longer the newest. */
 export function replace<T>(
-  client: ApiClient,
+  client: JsonClient,
   object: ObjectAddress,
   body: unknown,
   options: WriteOptions = {},
@@ -144,7 +171,7 @@ const PATCH_TYPES = {
 
 /** `strategic` is for built-in kinds only: custom resources answer 415. */
 export function patch<T>(
-  client: ApiClient,
+  client: JsonClient,
   object: ObjectAddress,
   type: Exclude<PatchType, 'apply'>,
   body: unknown,
@@ -166,7 +193,7 @@ export function patch<T>(
  * https://kubernetes.io/docs/reference/using-api/server-side-apply/
  */
 export function serverSideApply<T>(
-  client: ApiClient,
+  client: JsonClient,
   object: ObjectAddress,
   body: unknown,
   options: WriteOptions & { readonly fieldManager: string; readonly force?: boolean },
@@ -191,7 +218,11 @@ export interface DeleteOptions extends CallOptions {
 }
 
 /** The object as it is while finalizers or its grace period keep it, else a `Status` of success. */
-export function remove<T>(client: ApiClient, object: ObjectAddress, options: DeleteOptions = {}): Promise<T> {
+export function remove<T>(
+  client: JsonClient,
+  object: ObjectAddress,
+  options: DeleteOptions = {},
+): Promise<T> {
   const { dryRun, propagationPolicy, gracePeriodSeconds, preconditions } = options
   return client.json({
     method: 'DELETE',
@@ -217,7 +248,7 @@ export interface Scale {
 
 /** Sets the number of replicas, whatever it was. */
 export function setScale(
-  client: ApiClient,
+  client: JsonClient,
   object: Omit<ObjectAddress, 'subresource'>,
   replicas: number,
   options: WriteOptions = {},
@@ -230,7 +261,7 @@ export function setScale(
  * Servers before 1.22 know only `policy/v1beta1` in the body.
  */
 export async function evict(
-  client: ApiClient,
+  client: JsonClient,
   pod: { readonly namespace: string; readonly name: string },
   options: DeleteOptions = {},
 ): Promise<void> {

@@ -16,7 +16,8 @@ export function transportError(connection: Connection, phase: Phase, cause: unkn
     tlsTrouble(connection, code, error) ??
     proxyTrouble(connection, code, error) ??
     socketTrouble(connection, phase, code, error)
-  return new TransportError(kind, `Cluster ${connection.cluster} (${connection.server}): ${text}`, cause)
+  const message = `Cluster ${connection.cluster} (${connection.server}): ${text}`
+  return new TransportError(kind, message, cause, isSent(phase))
 }
 
 export function timeoutError(connection: Connection, phase: Phase, afterMs: number): TransportError {
@@ -27,7 +28,12 @@ export function timeoutError(connection: Connection, phase: Phase, afterMs: numb
     waiting: `no answer within ${seconds}. The API server is overloaded, frozen, or the network drops packets.`,
     receiving: `the answer was not complete within ${seconds}.`,
   }[phase]
-  return new TransportError('TIMEOUT', `Cluster ${connection.cluster} (${connection.server}): ${text}`)
+  const message = `Cluster ${connection.cluster} (${connection.server}): ${text}`
+  return new TransportError('TIMEOUT', message, undefined, isSent(phase))
+}
+
+function isSent(phase: Phase): boolean {
+  return phase === 'waiting' || phase === 'receiving'
 }
 
 /** True where the server closed a kept connection before it said a word: the request may be sent again. */

@@ -22,6 +22,42 @@ export function describeApply(suite: Suite): void {
       deployments = `/apis/apps/v1/namespaces/${namespace}/deployments`
     })
 
+    test('refuses fields that the schema does not declare, by their paths', async (context) => {
+      needs(context, suite, 25, 'before, what is not declared is told in other words')
+      const path = `${configMaps}/misspelt`
+      expect(
+        await apply(path, 'alice', { ...configMap('misspelt'), dta: {} }, '&fieldValidation=Strict'),
+      ).toMatchObject({
+        status: 500,
+        body: {
+          code: 500,
+          message:
+            'failed to create typed patch object (/misspelt; /v1, Kind=ConfigMap): .dta: field not declared in schema',
+        },
+      })
+      const spec = {
+        selector: { matchLabels: { a: 'b' } },
+        template: { spec: { containers: [{ name: 'a', imge: 'x' }] } },
+      }
+      const answer = await apply(`${deployments}/misspelt`, 'alice', {
+        apiVersion: 'apps/v1',
+        kind: 'Deployment',
+        metadata: { name: 'misspelt', namespace },
+        spec,
+      })
+      expect(answer.status).toBe(500)
+      expect(answer.body.message).toBe(
+        `failed to create typed patch object (${namespace}/misspelt; apps/v1, Kind=Deployment): .spec.template.spec.containers[name="a"].imge: field not declared in schema`,
+      )
+    })
+
+    test('leaves a resourceVersion aside where it creates, and holds to it where there is an object', async () => {
+      const versioned = configMap('versioned', { a: '1' }, { resourceVersion: '1' })
+      const path = `${configMaps}/versioned`
+      expect((await apply(path, 'alice', versioned)).status).toBe(201)
+      expectFailure(await apply(path, 'alice', versioned), 409, 'Conflict')
+    })
+
     test('creates what is missing with 201, changes what is there with 200, and records the manager', async () => {
       const first = await apply(`${configMaps}/made`, 'alice', configMap('made', { a: '1' }))
       expect(first.status).toBe(201)
