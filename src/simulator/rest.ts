@@ -8,7 +8,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { applyConfiguration, trackUpdate, type Writer } from './apply.ts'
 import type { UserInfo } from './authorization.ts'
-import { asArray, asObject, asString, isObject, trusted, withKey, type JsonObject } from './json.ts'
+import { asArray, asObject, asString, at, isObject, trusted, withKey, type JsonObject } from './json.ts'
 import {
   current,
   listOptionsInvalid,
@@ -215,7 +215,9 @@ export class Rest {
         },
       ])
     }
-    const { object: applied, warnings } = decoded(call, objectBody(call.body, 'application/yaml'))
+    const configuration = objectBody(call.body, 'application/yaml')
+    checkDeclared(call, configuration)
+    const { object: applied, warnings } = decoded(call, configuration)
     checkIdentity(call, applied)
     if (applied.metadata.managedFields !== undefined) throw badRequest('metadata.managedFields must be nil')
     const live = this.#storage.get(served.definition, namespace ?? '', name)
@@ -412,6 +414,37 @@ function decoded(call: ResourceCall, value: JsonObject): Incoming {
     object: fromView(served, trusted<KubeObjectInput>(result.value)),
     warnings: mode === 'Ignore' ? [] : result.unknown,
   }
+}
+
+/**
+ * Of an applied configuration every field has to be in the schema, whatever `fieldValidation` says; the API server made
+ * this a 500 without a reason.
+ */
+function checkDeclared({ served, name }: ResourceCall, configuration: JsonObject): void {
+  const { model, kind } = served
+  if (model === undefined) return
+  const fields = typed(served, configuration, kind).unknown.map((text) => {
+    const path = text.slice(text.indexOf('"') + 1, -1)
+    return `.${withListKeys(configuration, path)}: field not declared in schema`
+  })
+  if (fields.length === 0) return
+  const all = fields.length === 1 ? fields[0] : `errors:\n${fields.map((field) => `  ${field}`).join('\n')}`
+  const what = `${asString(at(configuration, 'metadata', 'namespace'))}/${name}; ${served.group}/${served.version}, Kind=${kind}`
+  throw new StatusError(500, '', `failed to create typed patch object (${what}): ${all}`)
+}
+
+/** `containers[0].x` → `containers[name="app"].x`, where the item has a name. */
+function withListKeys(object: JsonObject, path: string): string {
+  let here: unknown = object
+  return path
+    .split(/(?=\.|\[\d+\])/)
+    .map((part) => {
+      const index = /^\[(\d+)\]$/.exec(part)?.[1]
+      here = index === undefined ? at(here, part.replace(/^\./, '')) : asArray(here)[Number(index)]
+      const key = at(here, 'name')
+      return index !== undefined && typeof key === 'string' ? `[name=${JSON.stringify(key)}]` : part
+    })
+    .join('')
 }
 
 function typed(

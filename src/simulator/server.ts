@@ -42,6 +42,7 @@ export interface ServerOptions {
 export type Interceptor = (
   request: IncomingMessage,
   path: string,
+  response: ServerResponse,
 ) => Promise<StatusError | undefined> | undefined
 
 interface Route {
@@ -157,7 +158,7 @@ export class ApiServer {
         ? `get ${path}`
         : `${route.verb} ${route.group}/${route.resource}${route.subresource === '' ? '' : `/${route.subresource}`}`
     this.requests[counted] = (this.requests[counted] ?? 0) + 1
-    const fault = await this.intercept?.(request, path)
+    const fault = await this.intercept?.(request, path, response)
     if (fault !== undefined) throw fault
     const user = this.identities.authenticate(request.headersDistinct)
     if (route === undefined) {

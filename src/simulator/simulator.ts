@@ -5,13 +5,14 @@
  * README.md beside this file says exactly what a simulated cluster does not do.
  */
 import { randomBytes } from 'node:crypto'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { bootstrapPolicy, type UserInfo } from './authorization.ts'
 import { selfSignedCertificate } from './certificate.ts'
 import { followDefinitions } from './custom-resources.ts'
 import type { LogSource } from './logs.ts'
 import type { KubeObjectInput, Registry, ResourceKey, Timeline } from './registry.ts'
 import { ApiServer } from './server.ts'
-import { StatusError } from './status-error.ts'
+import { StatusError, type Status, type StatusCause } from './status-error.ts'
 import { Storage } from './storage.ts'
 import { RealTimeline } from './timeline.ts'
 
@@ -67,15 +68,20 @@ export interface Faults {
   dropWatches(how?: 'end' | 'destroy'): void
   /** Forgets the history: whoever resumes from before gets 410. */
   compact(): void
-  /** Every request waits that long first; 0 ends it. */
-  delay(ms: number): void
-  /**
-   * Requests fail with a status for a while, or a number of times; `path` limits it to paths that start
-   * so. Without a limit: until `clear`.
-   */
+  /** Every request, or every one of these, waits that long first; 0 ends it. There is one delay at a time. */
+  delay(ms: number, of?: RequestSelection): void
+  /** Requests fail with a status for a while, or a number of times. Without a limit: until `clear`. */
   fail(status: number, options?: FailOptions): void
-  /** Ends delay and fail. */
+  /**
+   * Writes lose their connection instead of being answered: whoever sent one cannot tell what came of it. Once, or
+   * a number of times.
+   */
+  cut(options?: CutOptions): void
+  /** Ends delay, fail and cut. */
   clear(): void
+  /** Watches stay open and say nothing, while all other requests are answered: memory falls behind. */
+  holdWatches(): void
+  releaseWatches(): void
   /** Connections are accepted, nothing is answered, watches go silent. */
   freeze(): void
   thaw(): void
@@ -87,12 +93,30 @@ export interface Faults {
   rotateToken(): string
 }
 
-export interface FailOptions {
+/** All that are set hold together. */
+export interface RequestSelection {
+  /** Paths that start so: `/apis/apps/v1/namespaces/shop/deployments`. */
+  readonly path?: string
+  /** Only what changes something: no reads, and no reviews of tokens and rights, which are sent by POST, too. */
+  readonly writes?: boolean
+}
+
+export interface FailOptions extends RequestSelection {
   readonly forMs?: number
   readonly times?: number
-  readonly path?: string
   /** Seconds for the Retry-After header. */
   readonly retryAfterSeconds?: number
+  /** Of the Status that is answered; by default what an API server says with this code. */
+  readonly reason?: string
+  readonly message?: string
+  readonly causes?: readonly StatusCause[]
+}
+
+export interface CutOptions extends Pick<RequestSelection, 'path'> {
+  /** `after`: it is carried out, if it can be. `before`: it is not. Default `after`. */
+  readonly when?: 'before' | 'after'
+  /** Default 1. */
+  readonly times?: number
 }
 
 export interface Requests {
@@ -260,11 +284,38 @@ function kubeconfigOf(
 }
 
 interface Failure {
-  readonly status: number
+  readonly error: StatusError
   readonly until: number
-  readonly path: string
-  readonly retryAfterSeconds: number | undefined
+  readonly of: RequestSelection
   left: number
+}
+
+interface Cut {
+  readonly when: 'before' | 'after'
+  readonly of: RequestSelection
+  left: number
+}
+
+const READS = new Set(['GET', 'HEAD', 'OPTIONS'])
+const REVIEWS = /^\/apis\/(authorization|authentication)\.k8s\.io\//
+
+function selects({ path = '/', writes = false }: RequestSelection, method: string, asked: string): boolean {
+  if (!asked.startsWith(path)) return false
+  return !writes || (!READS.has(method) && !REVIEWS.test(asked))
+}
+
+/** The answer goes nowhere: with its first byte the connection is torn. */
+function tearInsteadOfAnswering({ socket }: IncomingMessage, response: ServerResponse): void {
+  const tear = () => {
+    socket.resetAndDestroy()
+    return response
+  }
+  response.writeHead = tear
+  response.end = tear
+  response.write = () => {
+    tear()
+    return false
+  }
 }
 
 const reasons: Readonly<Record<number, readonly [string, string]>> = {
@@ -274,59 +325,103 @@ const reasons: Readonly<Record<number, readonly [string, string]>> = {
   404: ['NotFound', 'the server could not find the requested resource'],
   409: ['Conflict', 'the object has been modified'],
   410: ['Expired', 'too old resource version'],
+  422: ['Invalid', 'the object is invalid: a fault that was asked for'],
   429: ['TooManyRequests', 'the server has received too many requests and has asked us to try again later'],
   500: ['InternalError', 'Internal error occurred: a fault that was asked for'],
   503: ['ServiceUnavailable', 'the server is currently unable to handle the request'],
   504: ['Timeout', 'the server was unable to return a response in the time allotted'],
 }
 
+function failureOf(code: number, options: FailOptions): StatusError {
+  const { retryAfterSeconds, causes } = options
+  const [reason, message] = reasons[code] ?? ['', `a fault that was asked for (${code})`]
+  const details: Status['details'] = {
+    ...(retryAfterSeconds !== undefined && { retryAfterSeconds }),
+    ...(causes && { causes }),
+  }
+  return new StatusError(code, options.reason ?? reason, options.message ?? message, details)
+}
+
 function faultsOf(server: ApiServer, storage: Storage, rotateToken: () => string): Faults {
-  let delayMs = 0
+  let delayed: { readonly ms: number; readonly of: RequestSelection } | undefined
   let failures: Failure[] = []
+  let cuts: Cut[] = []
+  let held = false
   let frozen: { readonly thawed: Promise<void>; readonly thaw: () => void } | undefined
 
-  function failureFor(path: string): StatusError | undefined {
+  function failureFor(method: string, path: string): StatusError | undefined {
     const now = performance.now()
     failures = failures.filter(({ left, until }) => left > 0 && until > now)
-    const failure = failures.find((one) => path.startsWith(one.path))
+    const failure = failures.find(({ of }) => selects(of, method, path))
     if (failure === undefined) return undefined
     failure.left--
-    const { status, retryAfterSeconds } = failure
-    const [reason, message] = reasons[status] ?? ['', `a fault that was asked for (${status})`]
-    return new StatusError(
-      status,
-      reason,
-      message,
-      retryAfterSeconds === undefined ? {} : { retryAfterSeconds },
-    )
+    return failure.error
+  }
+
+  function cutFor(method: string, path: string): Cut | undefined {
+    cuts = cuts.filter(({ left }) => left > 0)
+    const cut = cuts.find(({ of }) => selects(of, method, path))
+    if (cut !== undefined) cut.left--
+    return cut
+  }
+
+  async function intercept(
+    request: IncomingMessage,
+    path: string,
+    response: ServerResponse,
+  ): Promise<StatusError | undefined> {
+    const { method = 'GET' } = request
+    if (frozen !== undefined) await frozen.thawed
+    if (delayed && selects(delayed.of, method, path)) {
+      const { ms } = delayed
+      await new Promise((resolve) => setTimeout(resolve, ms).unref())
+    }
+    const failure = failureFor(method, path)
+    if (failure !== undefined) return failure
+    const cut = cutFor(method, path)
+    if (cut === undefined) return undefined
+    tearInsteadOfAnswering(request, response)
+    return cut.when === 'after' ? undefined : new StatusError(500, '', 'nobody hears this')
   }
 
   function arm(): void {
-    server.intercept =
-      delayMs === 0 && failures.length === 0 && frozen === undefined
-        ? undefined
-        : async (_request, path) => {
-            if (frozen !== undefined) await frozen.thawed
-            if (delayMs > 0) await new Promise((resolve) => setTimeout(resolve, delayMs).unref())
-            return failureFor(path)
-          }
+    const idle = delayed === undefined && failures.length === 0 && cuts.length === 0 && frozen === undefined
+    server.intercept = idle ? undefined : intercept
+  }
+
+  function letWatchesSpeak(): void {
+    if (!held && frozen === undefined) server.hub.thaw()
   }
 
   return {
     dropWatches: (how) => server.hub.drop(how),
     compact: () => storage.compact(),
-    delay: (ms) => {
-      delayMs = ms
+    delay: (ms, of = {}) => {
+      delayed = ms === 0 ? undefined : { ms, of }
       arm()
     },
-    fail: (status, { forMs = Infinity, times = Infinity, path = '/', retryAfterSeconds } = {}) => {
-      failures.push({ status, until: performance.now() + forMs, left: times, path, retryAfterSeconds })
+    fail: (status, { forMs = Infinity, times = Infinity, ...options } = {}) => {
+      const error = failureOf(status, options)
+      failures.push({ error, until: performance.now() + forMs, left: times, of: options })
+      arm()
+    },
+    cut: ({ when = 'after', times = 1, ...of } = {}) => {
+      cuts.push({ when, left: times, of: { ...of, writes: true } })
       arm()
     },
     clear: () => {
-      delayMs = 0
+      delayed = undefined
       failures = []
+      cuts = []
       arm()
+    },
+    holdWatches: () => {
+      held = true
+      server.hub.freeze()
+    },
+    releaseWatches: () => {
+      held = false
+      letWatchesSpeak()
     },
     freeze: () => {
       if (frozen !== undefined) return
@@ -338,7 +433,7 @@ function faultsOf(server: ApiServer, storage: Storage, rotateToken: () => string
     thaw: () => {
       frozen?.thaw()
       frozen = undefined
-      server.hub.thaw()
+      letWatchesSpeak()
       arm()
     },
     kill: () => server.kill(),

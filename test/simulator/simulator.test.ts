@@ -23,6 +23,18 @@ async function get(simulator: Simulator, path: string, token = simulator.token):
   return fetch(`${simulator.url}${path}`, { headers: { authorization: `Bearer ${token}` } })
 }
 
+async function write(simulator: Simulator, path: string, kind: string, name = 'a'): Promise<Response> {
+  const isReview = path.includes('k8s.io')
+  const object = isReview
+    ? { apiVersion: 'authorization.k8s.io/v1', kind, spec: { resourceAttributes: { verb: 'get' } } }
+    : { apiVersion: 'v1', kind, metadata: { name } }
+  return fetch(`${simulator.url}${path}`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${simulator.token}`, 'content-type': 'application/json' },
+    body: JSON.stringify(object),
+  })
+}
+
 interface Watch {
   readonly events: readonly {
     readonly type: string
@@ -89,6 +101,80 @@ describe('faults of a simulated cluster', () => {
     expect(await refused.json()).toMatchObject({ kind: 'Status', reason: 'TooManyRequests' })
     expect((await get(simulator, '/api/v1/pods')).status).toBe(429)
     expect((await get(simulator, '/api/v1/pods')).status).toBe(200)
+  })
+
+  it('fails writes of one resource with the Status that is asked for, and lets reads through', async () => {
+    const simulator = await start()
+    const path = '/api/v1/namespaces/default/configmaps'
+    const causes = [{ field: 'data', reason: 'FieldValueInvalid', message: 'no' }]
+    simulator.faults.fail(422, { times: 2, path, writes: true, message: 'admission says no', causes })
+    expect((await get(simulator, path)).status).toBe(200)
+    expect((await write(simulator, '/api/v1/namespaces/default/secrets', 'Secret')).status).toBe(201)
+    for (let time = 0; time < 2; time++) {
+      const refused = await write(simulator, path, 'ConfigMap')
+      expect(refused.status).toBe(422)
+      expect(await refused.json()).toMatchObject({
+        kind: 'Status',
+        reason: 'Invalid',
+        message: 'admission says no',
+        details: { causes },
+      })
+    }
+    expect((await write(simulator, path, 'ConfigMap')).status).toBe(201)
+  })
+
+  it('takes no review for a write', async () => {
+    const simulator = await start()
+    simulator.faults.fail(500, { writes: true })
+    const reviews = '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews'
+    expect((await write(simulator, reviews, 'SelfSubjectAccessReview')).status).toBe(201)
+    simulator.faults.clear()
+    expect((await write(simulator, '/api/v1/namespaces', 'Namespace')).status).toBe(201)
+  })
+
+  it('cuts the connection of a write after it was carried out, or before', async () => {
+    const simulator = await start()
+    const path = '/api/v1/namespaces/default/configmaps'
+    const stored = async (name: string) => (await get(simulator, `${path}/${name}`)).status === 200
+    simulator.faults.cut({ path })
+    await expect(write(simulator, path, 'ConfigMap', 'after')).rejects.toThrow()
+    expect(await stored('after')).toBe(true)
+    simulator.faults.cut({ path, when: 'before', times: 2 })
+    await expect(write(simulator, path, 'ConfigMap', 'before')).rejects.toThrow()
+    await expect(write(simulator, path, 'ConfigMap', 'before')).rejects.toThrow()
+    expect(await stored('before')).toBe(false)
+    expect((await write(simulator, path, 'ConfigMap', 'before')).status).toBe(201)
+    simulator.faults.cut()
+    simulator.faults.clear()
+    expect((await write(simulator, path, 'ConfigMap', 'cleared')).status).toBe(201)
+  })
+
+  it('delays writes and nothing else', async () => {
+    const simulator = await start()
+    const path = '/api/v1/namespaces/default/configmaps'
+    simulator.faults.delay(50, { writes: true, path })
+    const order: string[] = []
+    await Promise.all([
+      write(simulator, path, 'ConfigMap').then(() => order.push('write')),
+      get(simulator, path).then(() => order.push('read')),
+      write(simulator, '/api/v1/namespaces', 'Namespace').then(() => order.push('other write')),
+    ])
+    expect(order.at(-1)).toBe('write')
+  })
+
+  it('holds watches while all else is answered, and lets them catch up', async () => {
+    const simulator = await start()
+    const open = await watch(simulator)
+    const names = () => open.events.map(({ object }) => object.metadata.name)
+    simulator.faults.holdWatches()
+    simulator.faults.freeze()
+    simulator.faults.thaw()
+    add(simulator, 'held')
+    expect((await get(simulator, '/api/v1/namespaces/default/configmaps/held')).status).toBe(200)
+    expect(names()).not.toContain('held')
+    simulator.faults.releaseWatches()
+    await eventually(() => expect(names()).toContain('held'))
+    await open.cancel()
   })
 
   it('accepts and never answers while frozen, and goes on when thawed', async () => {
