@@ -20,13 +20,17 @@
  */
 import type { Cluster } from '../fleet/cluster.ts'
 import type { Clock } from '../fleet/clock.ts'
+import type { Scope } from '../fleet/selection.ts'
+import type { Kind } from '../kubernetes/rows.ts'
 import { Batch, type BatchOptions, type Tables } from './batch.ts'
 import type { Directory } from './directory.ts'
 import { coalesce, Entry } from './entry.ts'
 import { Follower, type Joiner } from './follower.ts'
 import type { Eyes, LiveStart, Membership } from './live.ts'
+import type { Losses } from './losses.ts'
 import type { Passes, Work } from './passes.ts'
 import type { Readings } from './readings.ts'
+import { isLess } from './slot.ts'
 import type { TableChannel } from './table-channel.ts'
 
 export interface QueueLimits {
@@ -55,11 +59,15 @@ export interface GroupContext {
   readonly counters: Counters
   readonly readings: Readings
   readonly directory: Directory
+  readonly losses: Losses
   /** Something of a group threw, and ended it: for the log. */
   readonly onFailure: (error: unknown) => void
   /** The group has lost its last follower. */
   readonly onEmpty: (group: Group<unknown>) => void
 }
+
+/** What may be seen of a cluster, in the order of the request's kinds. */
+export type Scopes = readonly (Scope | undefined)[]
 
 export abstract class Group<P> implements Work {
   /** What is followed; with `rights` it is what followers are put together by. */
@@ -97,6 +105,8 @@ export abstract class Group<P> implements Work {
   #isRenamed = false
   /** There is another group of these rights, to which its followers go when nothing waits for them here. */
   #lingers = false
+  /** Of clusters of which something else is seen by now: what was, when that was decided last. */
+  #before: Map<Cluster, Scopes> | undefined
 
   constructor(name: string, rights: string, throttleMs: number, context: GroupContext) {
     this.name = name
@@ -121,6 +131,11 @@ export abstract class Group<P> implements Work {
    * so in the same way here, it is told what there is.
    */
   abstract adopt(follower: Follower<P>, from: Group<P>): void
+
+  /** Those of the request whose rows may be seen or not. */
+  protected get kinds(): readonly Kind[] {
+    return []
+  }
 
   /** For cursors; `undefined`: there are none. */
   protected abstract readonly tables: Tables | undefined
@@ -303,6 +318,50 @@ export abstract class Group<P> implements Work {
         this.expel(voice.eyes, error)
       }
     }
+  }
+
+  /** `undefined`: nobody is there whose eyes can be asked, or all of them have ended. */
+  protected scopesOf(cluster: Cluster): Scopes | undefined {
+    for (;;) {
+      if (this.closed) return undefined
+      const eyes = this.voice()?.eyes
+      if (!eyes) return undefined
+      try {
+        return this.kinds.map((kind) => eyes.scope(cluster, kind))
+      } catch (error) {
+        this.expel(eyes, error)
+      }
+    }
+  }
+
+  /** Something else is seen of the cluster than before: whether it is less is told once it is decided. */
+  protected noteOther(cluster: Cluster, before: Scopes): void {
+    this.#before ??= new Map()
+    if (!this.#before.has(cluster)) this.#before.set(cluster, before)
+  }
+
+  /** It has left: nobody can say what would be seen of it. */
+  protected forgetOther(cluster: Cluster): void {
+    this.#before?.delete(cluster)
+  }
+
+  #tellLosses(): void {
+    const before = this.#before
+    const eyes = before && this.voice()?.eyes
+    if (!eyes) return
+    const lost: string[] = []
+    try {
+      for (const [cluster, scopes] of before) {
+        if (!this.kinds.every((kind) => eyes.isDecided?.(cluster, kind) ?? true)) continue
+        if (this.kinds.some((kind, i) => isLess(eyes.scope(cluster, kind), scopes[i])))
+          lost.push(cluster.name)
+        before.delete(cluster)
+      }
+    } catch (error) {
+      this.expel(eyes, error)
+    }
+    if (before.size === 0) this.#before = undefined
+    if (lost.length > 0) this.context.losses.add(this.followers, lost)
   }
 
   /** What these eyes show cannot be known: whoever sees with them ends, and nobody else. */
@@ -605,6 +664,7 @@ export abstract class Group<P> implements Work {
       this.#writes.clear()
     }
     yield* this.askScopes()
+    this.#tellLosses()
     const isRenamed = this.#isRenamed
     this.#isRenamed = false
     if (this.mustBeginAnew) this.beginAnew()
@@ -618,6 +678,7 @@ export abstract class Group<P> implements Work {
     fork.#isHalf = this.#isHalf
     fork.#isRenamed = true
     fork.mustBeginAnew ||= this.mustBeginAnew
+    fork.#before = this.#before && new Map(this.#before)
     fork.pending = this.pending.map((entry) => entry.copy())
     fork.#lingers = !this.context.directory.add(fork)
     for (const follower of followers) {

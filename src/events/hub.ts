@@ -18,6 +18,7 @@ import type { Joiner } from './follower.ts'
 import type { Counters, Group, GroupContext, QueueLimits } from './group.ts'
 import { Journals, JOURNAL_LIMITS, type JournalLimits } from './journal.ts'
 import type { Eyes, Join, LiveEvent, LiveHub, LiveRequest, LiveStart, Membership, Render } from './live.ts'
+import { Losses } from './losses.ts'
 import { Passes } from './passes.ts'
 import { decodePosition, encodePosition } from './position.ts'
 import { RecomputedGroup } from './recomputed-group.ts'
@@ -50,6 +51,7 @@ export class Hub implements LiveHub, Channels {
   /** Of each cluster, as the groups know it. */
   readonly #revisions = new Map<Cluster, number>()
   readonly #directory = new Directory(this.#counters)
+  readonly #losses: Losses
   readonly #unlisten: () => void
   #iterators = 0
   #closed = false
@@ -57,6 +59,7 @@ export class Hub implements LiveHub, Channels {
   constructor({ fleet, clock, limits = {}, onFailure, signal }: HubOptions) {
     this.#fleet = fleet
     this.#journals = new Journals(clock, { ...JOURNAL_LIMITS, ...limits })
+    this.#losses = new Losses(clock, this.#passes, onFailure ?? (() => {}))
     this.#context = {
       clock,
       passes: this.#passes,
@@ -64,6 +67,7 @@ export class Hub implements LiveHub, Channels {
       counters: this.#counters,
       readings: this.#readings,
       directory: this.#directory,
+      losses: this.#losses,
       onFailure: onFailure ?? (() => {}),
       onEmpty: (group) => this.#drop(group),
     }
@@ -142,6 +146,7 @@ export class Hub implements LiveHub, Channels {
     this.#closed = true
     this.#unlisten()
     for (const group of this.#directory.all) this.#drop(group, reason)
+    this.#losses.close()
     this.#passes.close()
     for (const channels of this.#channels.values()) for (const channel of channels.values()) channel.close()
     this.#channels.clear()
@@ -177,7 +182,7 @@ export class Hub implements LiveHub, Channels {
     const context = this.#context
     if (request.type === 'rows') return new RowsGroup(name, rights, request, eyes, this, context)
     if (request.type === 'clusters') return new ClustersGroup(name, rights, request, this, context)
-    return new RecomputedGroup(name, rights, request, context)
+    return new RecomputedGroup(name, rights, request, eyes, this, context)
   }
 
   #drop(group: Group<unknown>, reason = 'Nobody follows this any more.'): void {

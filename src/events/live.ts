@@ -16,6 +16,16 @@ export interface Eyes {
   readonly key: string
   /** What may be followed of one table; `undefined`: nothing. The same object while it says the same. */
   scope(cluster: Cluster, kind: Kind): Scope | undefined
+  /** Whether that is decided, and not nothing for as long as it is found out. Absent: it always is. */
+  isDecided?(cluster: Cluster, kind: Kind): boolean
+  /** Set by whoever is to know when these eyes see less than before. */
+  witness?: Witness | undefined
+}
+
+/** Keeps account of what streams lose. There may be one for each stream that is open: it holds little. */
+export interface Witness {
+  /** Of these clusters, by their names, less is seen than before, or nothing. Told within two seconds. */
+  lost(clusters: readonly string[]): void
 }
 
 /** Rows to be followed. */

@@ -94,6 +94,11 @@ export class Position {
     this.#rights = rights
   }
 
+  /** Names of kinds; another version of the gateway may have made it, and know others. */
+  get kinds(): readonly string[] {
+    return this.#kinds
+  }
+
   /** `undefined`: nothing of this table is known. `null`: something is, but its version cannot be compared. */
   versionOf(cluster: string, kind: Kind): string | null | undefined {
     const version = this.#clusters.get(hashOf(cluster))?.[this.#kinds.indexOf(kind)]

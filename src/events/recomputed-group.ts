@@ -3,24 +3,50 @@
  * than one payload to read, and one that is the same as the last is sent to nobody.
  */
 import type { Cluster } from '../fleet/cluster.ts'
+import type { Kind } from '../kubernetes/rows.ts'
 import { Entry } from './entry.ts'
 import type { Follower, Joiner } from './follower.ts'
-import { Group, type GroupContext } from './group.ts'
-import type { LiveStart, Membership, RecomputedRequest } from './live.ts'
+import { Group, type GroupContext, type Scopes } from './group.ts'
+import type { Eyes, LiveStart, Membership, RecomputedRequest } from './live.ts'
+import { sameScope } from './slot.ts'
 import type { TableChannel } from './table-channel.ts'
 
 export class RecomputedGroup<P> extends Group<P> {
   protected readonly tables = undefined
   readonly #request: RecomputedRequest
+  readonly #fleet: { readonly clusters: readonly Cluster[] }
+  /** What may be seen of clusters, where that is anything. */
+  readonly #seen = new Map<Cluster, Scopes>()
   /** With the rights of now; and with whatever rights, for nothing but to compare with. */
   #last: P | undefined
   #lastTold: P | undefined
   /** Somebody has not had the last one: the next one is sent though it may be the same. */
   #isOwed = false
 
-  constructor(name: string, rights: string, request: RecomputedRequest, context: GroupContext) {
+  /** `like`: whose eyes see what is there, or a group that this one is to be like. */
+  constructor(
+    name: string,
+    rights: string,
+    request: RecomputedRequest,
+    like: Eyes | RecomputedGroup<P>,
+    fleet: { readonly clusters: readonly Cluster[] },
+    context: GroupContext,
+  ) {
     super(name, rights, request.intervalMs, { ...context, limits: { ...context.limits, queue: 1 } })
     this.#request = request
+    this.#fleet = fleet
+    if (like instanceof RecomputedGroup) {
+      for (const [cluster, scopes] of like.#seen) this.#seen.set(cluster, scopes)
+      this.#lastTold = like.#lastTold
+      return
+    }
+    for (const cluster of fleet.clusters) {
+      if (!request.clusters(cluster)) continue
+      this.#see(
+        cluster,
+        request.kinds.map((kind) => like.scope(cluster, kind)),
+      )
+    }
   }
 
   join(_start: LiveStart, joiner: Joiner<P>): Membership {
@@ -35,7 +61,11 @@ export class RecomputedGroup<P> extends Group<P> {
   }
 
   /** It may be another one, for whatever reason. */
-  refresh(_gone?: readonly Cluster[], _changed?: readonly Cluster[]): void {
+  refresh(gone: readonly Cluster[] = [], _changed?: readonly Cluster[]): void {
+    for (const cluster of gone) {
+      this.#seen.delete(cluster)
+      this.forgetOther(cluster)
+    }
     if (this.pending.length === 0) this.push(new Entry({ type: 'SYNCED' }))
   }
 
@@ -46,6 +76,29 @@ export class RecomputedGroup<P> extends Group<P> {
     this.#last = payload
     this.#lastTold = payload
     return isOwed || !isSame
+  }
+
+  protected override get kinds(): readonly Kind[] {
+    return this.#request.kinds
+  }
+
+  protected override *askScopes(): Generator<undefined> {
+    for (const cluster of this.#fleet.clusters) {
+      if (!this.#request.clusters(cluster)) continue
+      const scopes = this.scopesOf(cluster)
+      if (!scopes) return
+      const before = this.#see(cluster, scopes)
+      if (before?.some((scope, i) => !sameScope(scope, scopes[i]))) this.noteOther(cluster, before)
+      yield
+    }
+  }
+
+  /** Returns what was seen before. */
+  #see(cluster: Cluster, scopes: Scopes): Scopes | undefined {
+    const before = this.#seen.get(cluster)
+    if (scopes.some((scope) => scope !== undefined)) this.#seen.set(cluster, scopes)
+    else this.#seen.delete(cluster)
+    return before
   }
 
   protected override onAsked(isRenamed: boolean): void {
@@ -62,9 +115,7 @@ export class RecomputedGroup<P> extends Group<P> {
   }
 
   protected fork(rights: string): Group<P> {
-    const fork = new RecomputedGroup<P>(this.name, rights, this.#request, this.context)
-    fork.#lastTold = this.#lastTold
-    return fork
+    return new RecomputedGroup<P>(this.name, rights, this.#request, this, this.#fleet, this.context)
   }
 
   adopt(follower: Follower<P>, from: Group<P>): void {

@@ -8,14 +8,13 @@
  */
 import type { Cluster } from '../fleet/cluster.ts'
 import { rowTest } from '../fleet/matches.ts'
-import type { Scope } from '../fleet/selection.ts'
 import type { Change } from '../fleet/table.ts'
 import type { Kind, Row } from '../kubernetes/rows.ts'
 import type { BatchOptions, Tables } from './batch.ts'
 import { CatchUp, type CatchUpGroup, type Resumed } from './catch-up.ts'
 import { coalesce, deletion, Entry } from './entry.ts'
 import type { Follower, Joiner } from './follower.ts'
-import { Group, type GroupContext, OTHER_RIGHTS } from './group.ts'
+import { Group, type GroupContext, OTHER_RIGHTS, type Scopes } from './group.ts'
 import type { Eyes, LiveStart, Membership, RowsRequest } from './live.ts'
 import { decodePosition, encodePosition, type Position } from './position.ts'
 import { GroupReadings } from './readings.ts'
@@ -44,9 +43,6 @@ export interface Channels {
   readonly clusters: readonly Cluster[]
   channel(cluster: Cluster, kind: Kind): TableChannel
 }
-
-/** What may be seen of a cluster, in the order of the request's kinds. */
-type Scopes = readonly (Scope | undefined)[]
 
 export class RowsGroup<P> extends Group<P> implements CatchUpGroup<P>, ChangeListener {
   readonly #request: RowsRequest
@@ -143,13 +139,16 @@ export class RowsGroup<P> extends Group<P> implements CatchUpGroup<P>, ChangeLis
   }
 
   refresh(gone: readonly Cluster[], changed: readonly Cluster[]): void {
-    for (const cluster of gone) if (this.#clusters.has(cluster)) this.#leave(cluster, true)
+    for (const cluster of gone) {
+      this.forgetOther(cluster)
+      if (this.#clusters.has(cluster)) this.#leave(cluster, true)
+    }
     for (const cluster of changed) {
       if (this.#clusters.has(cluster) && !this.#request.clusters(cluster)) this.#leave(cluster, false)
     }
     for (const cluster of changed) {
       if (this.#clusters.has(cluster) || !this.#request.clusters(cluster)) continue
-      const scopes = this.#scopesOf(cluster)
+      const scopes = this.scopesOf(cluster)
       // Where there is nobody to be asked now, it is asked with all others.
       if (scopes) this.#enter(cluster, scopes)
     }
@@ -166,10 +165,14 @@ export class RowsGroup<P> extends Group<P> implements CatchUpGroup<P>, ChangeLis
 
   // Rights.
 
+  protected override get kinds(): readonly Kind[] {
+    return this.#request.kinds
+  }
+
   protected override *askScopes(): Generator<undefined> {
     for (const cluster of this.#channels.clusters) {
       if (!this.#request.clusters(cluster)) continue
-      const scopes = this.#scopesOf(cluster)
+      const scopes = this.scopesOf(cluster)
       if (!scopes) return
       this.#regrant(cluster, scopes)
       yield
@@ -233,20 +236,6 @@ export class RowsGroup<P> extends Group<P> implements CatchUpGroup<P>, ChangeLis
     this.#begin(follower, new CatchUp(this, follower).goOver(read, told))
   }
 
-  /** `undefined`: nobody is there whose eyes can be asked, or all of them have ended. */
-  #scopesOf(cluster: Cluster): Scopes | undefined {
-    for (;;) {
-      if (this.closed) return undefined
-      const eyes = this.voice()?.eyes
-      if (!eyes) return undefined
-      try {
-        return this.#request.kinds.map((kind) => eyes.scope(cluster, kind))
-      } catch (error) {
-        this.expel(eyes, error)
-      }
-    }
-  }
-
   /** Follows a cluster with these rights; tells the difference. */
   #regrant(cluster: Cluster, scopes: Scopes): void {
     const { selection } = this.#request
@@ -256,6 +245,10 @@ export class RowsGroup<P> extends Group<P> implements CatchUpGroup<P>, ChangeLis
     // One that has just joined: nobody was told anything of it.
     if (!known && !this.#hasContent(cluster)) return this.#enter(cluster, scopes)
     this.#isOther = true
+    this.noteOther(
+      cluster,
+      befores.map((before) => before?.scope),
+    )
     const slots = befores.map((before, i) => {
       const scope = scopes[i]
       if (sameScope(before?.scope, scope)) return before

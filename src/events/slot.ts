@@ -100,6 +100,21 @@ function sameSet(a: ReadonlySet<string> = NONE, b: ReadonlySet<string> = NONE): 
   return a === b || (a.size === b.size && a.isSubsetOf(b))
 }
 
+/** Whether something was seen with `before` that is not with `now`. */
+export function isLess(now: Scope | undefined, before: Scope | undefined): boolean {
+  if (before === undefined || now === before || now === 'all') return false
+  if (now === undefined || before === 'all') return true
+  const { namespaces, objects = NONE, names = NONE } = now
+  if (!before.namespaces.isSubsetOf(namespaces)) return true
+  if (!(before.names ?? NONE).isSubsetOf(names)) return true
+  return (before.objects ?? NONE).values().some((object) => {
+    const slash = object.indexOf('/')
+    return (
+      !objects.has(object) && !namespaces.has(object.slice(0, slash)) && !names.has(object.slice(slash + 1))
+    )
+  })
+}
+
 /**
  * What a viewer who may see `of` sees and one who may see `without` does not, and maybe more; of all namespaces
  * that there are, where `of` is all of them. `undefined`: nothing.

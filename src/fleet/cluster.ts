@@ -57,11 +57,13 @@ export interface Cluster {
   table<K extends Kind>(kind: K): TableReader<K>
   /**
    * Discovery, cached for a while: the address and scope of a kind that may not be in `KINDS`.
-   * `undefined` where the cluster does not serve it. Throws the client's errors.
+   * `undefined` where the cluster does not serve it. `fresh`: the cluster is asked, whatever is known. Throws the
+   * client's errors.
    */
   resolve(
     apiVersion: string,
     kind: string,
+    options?: { readonly fresh?: boolean },
   ): Promise<{ readonly address: ResourceAddress; readonly namespaced: boolean } | undefined>
 }
 
@@ -155,7 +157,8 @@ export class ConnectedCluster implements Cluster, FeedTarget {
     return this.#tables.get(kind) as unknown as TableReader<K> & TableWriter<K>
   }
 
-  resolve(apiVersion: string, kind: string): ReturnType<Cluster['resolve']> {
+  resolve(...[apiVersion, kind, { fresh = false } = {}]: Parameters<Cluster['resolve']>) {
+    if (fresh) this.#discovery.expire()
     return this.#discovery.resolve(apiVersion, kind)
   }
 

@@ -139,7 +139,9 @@ export function transportMessage(code: TransportError['code']): string {
 /** How an API server names whom it refuses: here always the gateway, whose name is nobody's business. */
 const GATEWAY_NAME = /\bUser "[^"]*"/gu
 
-const ADDRESS = /\b(?:https?:\/\/\S+|\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?|\[[0-9a-f:]+\](?::\d+)?)/giu
+/** In brackets only what has two colons: `spec.containers[0]` is a field. */
+const ADDRESS =
+  /\b(?:https?:\/\/\S+|\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?)|\[(?:[0-9a-f]*:){2,}[0-9a-f.]*(?:%\w+)?\](?::\d+)?/giu
 
 /** What an API server said, fit for whoever may not know where things are. */
 export function withoutAddresses(message: string): string {

@@ -112,6 +112,7 @@ class Table<K extends Kind> implements TableReader<K>, TableWriter<K> {
   readonly #listeners = new Set<(change: Change<K>) => void>()
   readonly #statusListeners = new Set<(status: TableStatus, previous: TableStatus) => void>()
   readonly #relistListeners = new Set<(from: string, to: string) => void>()
+  readonly #progressListeners = new Set<() => void>()
 
   constructor(kind: K, cluster: string, clock: Pick<Clock, 'now'>) {
     this.kind = kind
@@ -198,7 +199,20 @@ class Table<K extends Kind> implements TableReader<K>, TableWriter<K> {
     return () => this.#relistListeners.delete(own)
   }
 
+  onProgress(listener: () => void): () => void {
+    const own = () => listener()
+    this.#progressListeners.add(own)
+    return () => this.#progressListeners.delete(own)
+  }
+
   apply(step: Step<K>): void {
+    const { resourceVersion } = this.#status
+    this.#take(step)
+    if (this.#status.resourceVersion === resourceVersion) return
+    for (const listener of this.#progressListeners) listener()
+  }
+
+  #take(step: Step<K>): void {
     switch (step.type) {
       case 'Init':
         this.#incoming = new Content(this.kind)

@@ -86,6 +86,8 @@ export interface TableReader<K extends Kind = Kind> {
    * The first content is not told.
    */
   onRelist(listener: (from: string, to: string) => void): () => void
+  /** After `status.resourceVersion` has become another, whether or not a row did. */
+  onProgress(listener: () => void): () => void
   /** After each change of `status.state` or `status.problem`, and after the differences that came with it. */
   onStatus(listener: (status: TableStatus, previous: TableStatus) => void): () => void
 }
