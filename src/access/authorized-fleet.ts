@@ -15,6 +15,7 @@ import type {
   LiveStart,
   RecomputedRequest,
   RowsRequest,
+  Witness,
 } from '../events/live.ts'
 import { decodePosition } from '../events/position.ts'
 import type { ByteSink, ByteStream } from '../kubernetes/client.ts'
@@ -32,6 +33,7 @@ import type { LogPod } from './followed-logs.ts'
 import { LiveReads, type LiveRead, type LogQuery } from './live-reads.ts'
 import type { Action, Policy, ReadRight, Verdict } from './policy.ts'
 import { Reads } from './reads.ts'
+import { ViewerClient } from './viewer-client.ts'
 import type { Viewer } from './viewer.ts'
 
 /** What may be followed; whose eyes it is seen with is added here. */
@@ -202,7 +204,9 @@ export class AuthorizedFleet {
         }
       }
     }
-    return new LiveSource(this.#hub, request as LiveRequest, this.#eyes(), start, signal)
+    // What is recomputed is read as lists are.
+    const eyes = this.#eyes(request.type === 'recomputed' ? 'list' : 'watch')
+    return new LiveSource(this.#hub, request as LiveRequest, eyes, start, signal)
   }
 
   /**
@@ -226,6 +230,11 @@ export class AuthorizedFleet {
    */
   followLog(cluster: Cluster, pod: LogPod, query: LogQuery, sink: ByteSink): ByteStream {
     return this.#live.followLog(cluster, pod, query, sink)
+  }
+
+  /** The cluster as the viewer may change it. */
+  client(cluster: Cluster): ViewerClient {
+    return new ViewerClient(cluster, () => this.viewer, this.#policy, this.reads)
   }
 
   /** Whether the viewer may do something there. A promise only where the cluster has to be asked; never rejects. */
@@ -256,8 +265,8 @@ export class AuthorizedFleet {
     return opened
   }
 
-  #eyes(): Eyes {
-    return new ViewerEyes(this.#viewer, this.#policy)
+  #eyes(verb: 'list' | 'watch' = 'watch'): Eyes {
+    return new ViewerEyes(this.#viewer, this.#policy, verb)
   }
 
   #noteRight(cluster: Cluster, { scope, state }: ReadRight): void {
@@ -280,12 +289,15 @@ export class AuthorizedFleet {
 
 /** Of whoever the viewer is by now; there is one for each stream that is open. */
 class ViewerEyes implements Eyes {
+  witness: Witness | undefined
   readonly #viewer: Viewer | (() => Viewer)
   readonly #policy: Policy
+  readonly #verb: 'list' | 'watch'
 
-  constructor(viewer: Viewer | (() => Viewer), policy: Policy) {
+  constructor(viewer: Viewer | (() => Viewer), policy: Policy, verb: 'list' | 'watch') {
     this.#viewer = viewer
     this.#policy = policy
+    this.#verb = verb
   }
 
   get key(): string {
@@ -293,7 +305,11 @@ class ViewerEyes implements Eyes {
   }
 
   scope(cluster: Cluster, kind: Kind): Scope | undefined {
-    return this.#policy.read(this.#now, cluster, kind, 'watch').scope
+    return this.#policy.read(this.#now, cluster, kind, this.#verb).scope
+  }
+
+  isDecided(cluster: Cluster, kind: Kind): boolean {
+    return this.#policy.read(this.#now, cluster, kind, this.#verb).state === 'DECIDED'
   }
 
   get #now(): Viewer {

@@ -11,7 +11,7 @@ export function rethrow(error: unknown): never {
 /** The client's error in words that tell no address. */
 export function addressless(error: Error): Error {
   if (error instanceof TransportError) {
-    return new TransportError(error.code, transportMessage(error.code), error)
+    return new TransportError(error.code, transportMessage(error.code), error, error.sent)
   }
   if (error instanceof ApiError) {
     const { statusCode, status, retryAfterMs, message } = error

@@ -5,15 +5,16 @@
  *
  * Errors are the client's, without the addresses in them, which are not for every viewer.
  */
-import { type ApiRequest, type ByteSink, type ByteStream, TransportError } from '../kubernetes/client.ts'
+import type { ApiRequest, ByteSink, ByteStream } from '../kubernetes/client.ts'
 import { KINDS, resourcePath, type ObjectReference } from '../kubernetes/kinds.ts'
 import type { Cluster } from '../fleet/fleet.ts'
-import { transportMessage } from '../fleet/reflector-failure.ts'
 import { FollowedLogs, type LogPod } from './followed-logs.ts'
-import { addressless, forbidden, isForbidden, requireContact, rethrow } from './live-errors.ts'
+import { inTime } from './in-time.ts'
+import { addressless, isForbidden, requireContact, rethrow } from './live-errors.ts'
 import { LiveTurns } from './live-turns.ts'
-import { everything, type Policy } from './policy.ts'
+import type { Policy } from './policy.ts'
 import type { Reads } from './reads.ts'
+import { carried } from './viewer-client.ts'
 import { identityOf, type Viewer } from './viewer.ts'
 
 /** A GET. */
@@ -77,7 +78,7 @@ export class LiveReads {
     this.#credentials(cluster)
     requireContact(cluster)
     signal?.throwIfAborted()
-    return inTime(cluster.resolve(apiVersion, kind).catch(rethrow), signal)
+    return inTime(cluster.resolve(apiVersion, kind).catch(rethrow), LIVE_TIMEOUT_MS, signal)
   }
 
   async request(cluster: Cluster, { path, query, what }: LiveRead, signal?: AbortSignal): Promise<unknown> {
@@ -146,20 +147,8 @@ export class LiveReads {
   /** As whom a request goes. Throws where it may not go at all. */
   #credentials(cluster: Cluster): Pick<ApiRequest, 'as' | 'token'> {
     const credential = this.#policy.credential(this.#viewer(), cluster)
-    switch (credential.type) {
-      case 'IMPERSONATION':
-        return { as: credential.as }
-      case 'TOKEN':
-        return { token: credential.token }
-      case 'OWN':
-        if (this.#policy === everything) return {}
-        throw new TypeError(
-          'Only where there is no access control may a viewer have the rights of the gateway.',
-        )
-      case 'NONE':
-        this.#reads.noteDenied(cluster.name)
-        throw forbidden(credential.reason)
-    }
+    if (credential.type === 'NONE') this.#reads.noteDenied(cluster.name)
+    return carried(credential, this.#policy)
   }
 
   #notePrivileged(what: string, cluster: Cluster): void {
@@ -170,28 +159,6 @@ export class LiveReads {
 /** An object's place in a sentence. */
 export function placed(namespace: string | null | undefined, name: string): string {
   return namespace ? `${namespace}/${name}` : name
-}
-
-/**
- * What a cluster serves is read once for all who wait for it, in a time of its own; each of them waits no
- * longer than for anything else, and leaves with its request.
- */
-function inTime<T>(read: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const leave = () => settle(() => reject(signal?.reason as Error))
-    const late = () => settle(() => reject(new TransportError('TIMEOUT', transportMessage('TIMEOUT'))))
-    const timer = setTimeout(late, LIVE_TIMEOUT_MS)
-    signal?.addEventListener('abort', leave, { once: true })
-    const settle = (how: () => void) => {
-      clearTimeout(timer)
-      signal?.removeEventListener('abort', leave)
-      how()
-    }
-    read.then(
-      (value) => settle(() => resolve(value)),
-      (error: unknown) => settle(() => reject(error)),
-    )
-  })
 }
 
 /** A stream that never began. */

@@ -2,7 +2,7 @@
  * How many live reads one API server is asked for at a time, whoever asks: a page of manifests that a
  * hundred people open must not become a thousand requests, and a cluster that answers slowly must not
  * collect connections. The rest wait in line, each no longer than its request does; a line that is too
- * long takes nobody more. Each reader has a line of their own, and the lines take turns: whoever asks for
+ * long takes of nobody more than a share. Each reader has a line of their own, and the lines take turns: whoever asks for
  * thousands waits for themselves.
  */
 import { TransportError } from '../kubernetes/client.ts'
@@ -10,7 +10,10 @@ import { TransportError } from '../kubernetes/client.ts'
 /** At a time, to one cluster. */
 const AT_ONCE = 32
 
-/** In line, for one cluster: some ten seconds of reads that take a third of a second each. */
+/**
+ * In line, for one cluster: some ten seconds of reads that take a third of a second each. Beyond that each reader may
+ * have an equal share of as many, so that nobody who asks for little is kept out by some who fill it.
+ */
 const IN_LINE = 1_000
 
 /** Of one reader: so that no single one can fill it. */
@@ -59,8 +62,11 @@ export class LiveTurns {
   #wait(reader: string, signal: AbortSignal | undefined): Promise<void> {
     if (signal?.aborted) return Promise.reject(signal.reason as Error)
     const line = this.#lines.get(reader) ?? new Set()
-    if (this.#waiting >= IN_LINE || line.size >= IN_LINE_EACH) {
-      const message = `Too many live reads of the cluster ${this.#cluster} wait for an answer. Ask again later.`
+    const readers = this.#lines.size + (this.#lines.has(reader) ? 0 : 1)
+    // Of a line that is full there is room for those who have less in it than their share.
+    const room = this.#waiting < IN_LINE ? IN_LINE_EACH : Math.min(IN_LINE_EACH, Math.ceil(IN_LINE / readers))
+    if (line.size >= room) {
+      const message = `Too many requests to the cluster ${this.#cluster} wait for an answer. Ask again later.`
       return Promise.reject(new TransportError('TIMEOUT', message))
     }
     this.#lines.set(reader, line)

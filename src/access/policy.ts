@@ -82,6 +82,8 @@ export interface Policy {
    * Returns the end of it.
    */
   onChange(listener: () => void): () => void
+  /** There is no access control, and the gateway's own rights are everybody's: of `everything` alone. */
+  readonly allowsEverything?: true
 }
 
 const EVERYTHING: ReadRight = { scope: 'all', state: 'DECIDED', reason: null, settled: null }
@@ -95,4 +97,5 @@ export const everything: Policy = {
   rightsKey: () => '',
   revised: () => UNCHANGING,
   onChange: () => () => {},
+  allowsEverything: true,
 }

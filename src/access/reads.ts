@@ -1,17 +1,22 @@
 /**
  * What one request read: so that its answer can be kept as bytes until any of that changes, so that its audit
- * record can tell what was refused and what was read live, and so that it can wait for rights that are being
+ * record can tell what was refused, what was read live and what was written, and so that it can wait for rights that are being
  * found out.
  */
+import type { Written } from './audit/written.ts'
 import type { Revised } from './policy.ts'
 
 /** More than the cost of a request allows for; of a stream, until they are told. */
 const MOST_PRIVILEGED = 10_000
+/** More than a change may have of steps. */
+const MOST_WRITTEN = 10_000
 
 export class Reads {
   readonly #revisions = new Map<Revised, number>()
   readonly #denied = new Set<string>()
   readonly #privileged: string[] = []
+  readonly #written: Written[] = []
+  #room = MOST_WRITTEN
   readonly #pending = new Set<Promise<void>>()
   #volatile = false
   /** Called after `denied` or `privileged` have grown: streams read as they go, long after they began. */
@@ -40,6 +45,27 @@ export class Reads {
     this.onNoted?.()
   }
 
+  /**
+   * Takes room for so many notes of what is written. `false`: there is none, and nothing of it may be done, since the
+   * record of the request could not tell of it.
+   */
+  takeRoom(count: number): boolean {
+    if (this.#room < count) return false
+    this.#room -= count
+    return true
+  }
+
+  /** For how many of them room was taken. */
+  get asked(): number {
+    return MOST_WRITTEN - this.#room
+  }
+
+  /** Something was written, or was to be: for the audit record of the mutation. */
+  noteWritten(written: Written): void {
+    this.#volatile = true
+    if (this.#written.length < MOST_WRITTEN) this.#written.push(written)
+  }
+
   /** Rights were met that are being found out: `settled` of a PENDING right. */
   notePending(settled: Promise<void>): void {
     this.#pending.add(settled)
@@ -57,6 +83,11 @@ export class Reads {
   /** In the order in which they were made; the first `MOST_PRIVILEGED`. */
   get privileged(): readonly string[] {
     return this.#privileged
+  }
+
+  /** In the order in which it was told; the first `MOST_WRITTEN`. */
+  get written(): readonly Written[] {
+    return this.#written
   }
 
   /** None of them rejects. After any of them the same request may be answered with more. */

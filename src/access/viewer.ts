@@ -42,7 +42,7 @@ export interface Viewer {
  * Names the person or program, whichever of their tokens they show: of one issuer a name is one user's. Issuers of
  * different kinds may be called alike: a static token as a cluster.
  */
-export function identityOf({ method, issuer, user }: Viewer): string {
+export function identityOf({ method, issuer, user }: Pick<Viewer, 'method' | 'issuer' | 'user'>): string {
   return JSON.stringify([method, issuer, user.name])
 }
 

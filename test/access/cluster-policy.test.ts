@@ -6,7 +6,8 @@ import {
   type Reviews,
 } from '../../src/access/cluster-policy.ts'
 import type { ReadRight, Verdict } from '../../src/access/policy.ts'
-import { HOLD_MS } from '../../src/access/rbac/cluster-rights.ts'
+import { coverageOf } from '../../src/access/coverage.ts'
+import { HOLD_MS, UNFOLLOWED_MS } from '../../src/access/rbac/cluster-rights.ts'
 import { type User, type Viewer, viewerOf } from '../../src/access/viewer.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { FakeCluster, FakeFleet } from '../support/fake-fleet.ts'
@@ -160,6 +161,34 @@ describe('what a viewer may read', () => {
     await clock.advance(100)
     expect(told()).toBe(before + 1)
     east.apply('ClusterRole', { type: 'Up' })
+    expect(policy.read(ada, east, 'Pod').scope).toBe('all')
+    expect(policy.rightsKey(ada)).toBe(key)
+  })
+
+  it('is what the cluster answers where its roles have not been followed for a minute, and only as long', async () => {
+    const east = cluster('east', binding('', 'all', 'ClusterRole/view', 'user ada'))
+    const west = cluster('west', binding('', 'all', 'ClusterRole/view', 'user ada'))
+    const { policy, reviews, told, clock } = setUp([east, west])
+    const ada = someone('ada')
+    const key = policy.rightsKey(ada)
+    refuse(east, 'ERROR', 'ClusterRole')
+    await clock.advance(UNFOLLOWED_MS - 1)
+    expect(policy.read(ada, east, 'Pod').scope).toBe('all')
+    const before = told()
+    await clock.advance(101)
+    expect(told()).toBe(before + 1)
+    expect(policy.read(ada, east, 'Pod')).toBe(reviews.right)
+    expect(policy.can(ada, east, { verb: 'get', group: '', resource: 'pods' })).toBe(reviews.verdict)
+    expect(policy.read(ada, west, 'Pod').scope).toBe('all')
+    expect(policy.rightsKey(ada)).not.toBe(key)
+    // Where the cluster does not say either, nothing is shown, and why is said.
+    const reason = 'The cluster may not be asked.'
+    reviews.right = { scope: undefined, state: 'UNKNOWN', reason, settled: null }
+    const asked = { table: east.load('Pod', []).table('Pod'), right: policy.read(ada, east, 'Pod') }
+    expect(coverageOf(east, [asked])).toMatchObject({ state: 'UNREACHABLE', reason })
+    east.apply('ClusterRole', { type: 'Up' })
+    await clock.advance(100)
+    expect(told()).toBe(before + 2)
     expect(policy.read(ada, east, 'Pod').scope).toBe('all')
     expect(policy.rightsKey(ada)).toBe(key)
   })

@@ -61,6 +61,7 @@ function world() {
     await fleet.close()
   })
   const told: string[] = []
+  const lost: string[] = []
   const view = () => new AuthorizedFleet(fleet, ada, policy, hub)
   const follow = () => {
     const stream = view().follow(
@@ -68,12 +69,13 @@ function world() {
       { snapshot: true },
       stop.signal,
     )
+    stream.eyes.witness = { lost: (clusters) => void lost.push(...clusters) }
     void (async () => {
       for await (const { type, object, deletedReason } of stream)
         told.push([type, object?.name, deletedReason].filter(Boolean).join(' '))
     })()
   }
-  return { cluster, open, state, clock, policy, view, told, follow, take: () => told.splice(0) }
+  return { cluster, open, state, clock, policy, view, told, lost, follow, take: () => told.splice(0) }
 }
 
 describe('a stream of a cluster that is asked for rights', () => {
@@ -98,19 +100,25 @@ describe('a stream of a cluster that is asked for rights', () => {
   })
 
   it('loses what is taken away, and is given what is granted, within the time of the cache', async () => {
-    const { follow, take, clock, open } = world()
+    const { follow, take, clock, open, lost } = world()
     follow()
     await clock.advance(1_000)
     take()
-    open.delete('blue')
     open.add('red')
     await clock.advance(CACHE_MS + 200)
+    expect(take()).toEqual(['ADDED pod-of-red'])
+    await clock.advance(2_000)
+    expect(lost).toEqual([])
+    open.delete('blue')
+    await clock.advance(CACHE_MS + 200)
     await settled()
-    expect(take().toSorted()).toEqual(['ADDED pod-of-red', 'DELETED pod-of-blue FORBIDDEN'])
+    expect(take()).toEqual(['DELETED pod-of-blue FORBIDDEN'])
+    await clock.advance(2_000)
+    expect(lost).toEqual(['east'])
   })
 
   it('loses everything while the cluster does not answer for longer than answers may be used', async () => {
-    const { follow, take, clock, state } = world()
+    const { follow, take, clock, state, lost } = world()
     follow()
     await clock.advance(1_000)
     take()
@@ -122,6 +130,8 @@ describe('a stream of a cluster that is asked for rights', () => {
     state.silent = false
     await clock.advance(31_000)
     expect(take()).toEqual(['ADDED pod-of-blue'])
+    // Nobody took any right.
+    expect(lost).toEqual([])
   })
 })
 

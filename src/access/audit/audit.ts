@@ -8,7 +8,10 @@
 export const AUDIT_TYPES = [
   /** A mutation was executed. */
   'MUTATION',
-  /** Somebody was shown nothing where they asked: no right in a cluster, or a live read that it refused. */
+  /**
+   * Somebody was shown nothing where they asked: no right in a cluster, or a live read that it refused; or a stream
+   * that is open goes on with less than before.
+   */
   'DENIED',
   /** A live read beyond what lists show: a log, a manifest, an object of any kind. */
   'PRIVILEGED_READ',

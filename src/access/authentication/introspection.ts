@@ -14,6 +14,7 @@ export interface IntrospectionOptions {
   readonly clientId: string
   /** Read again for each question, so that a rotated secret counts. */
   readonly clientSecretFile: string
+  /** As of `TokenReviewOptions`. */
   readonly cacheSeconds: number
 }
 

@@ -132,6 +132,7 @@ export class OidcIssuer implements TokenAuthenticator {
       ...signIn,
       recheck: {
         everyMs: introspection.everyMs,
+        reviewer: introspection,
         async ask() {
           await introspection.ask(token, { patient: true })
           return again
@@ -239,7 +240,11 @@ export class OidcIssuer implements TokenAuthenticator {
     }
     return {
       ...this.#signIn(token, claims, () => false),
-      recheck: { everyMs: introspection.everyMs, ask: () => this.#opaque(token, true) },
+      recheck: {
+        everyMs: introspection.everyMs,
+        reviewer: introspection,
+        ask: () => this.#opaque(token, true),
+      },
     }
   }
 

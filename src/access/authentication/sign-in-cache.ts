@@ -5,7 +5,10 @@
  * Invariants: what clients send fills nothing without a bound – good and bad tokens are kept apart, so that a
  * storm of bad ones pushes out no good one; tokens are kept as SHA-256; a token that is being checked is not
  * checked a second time at the same time. A sign-in that nobody listens to has no timer, and is asked after
- * only when a request comes with it.
+ * only when a request comes with it. One that is listened to is asked after each second, once for all who
+ * listen, and less often where more of them would cost whoever vouches more than `RECHECKS_PER_SECOND`; but
+ * never less often than its answers hold. Where nobody answers it goes on, and ends when none has come for five
+ * times as long as an answer holds.
  *
  * Deliberately absent: any notion of what a token is (see the authenticators).
  */
@@ -23,6 +26,8 @@ export interface SignInCacheOptions {
   readonly failureMs?: number
   /** How long nobody is asked again who did not answer, in milliseconds. Default 1,000. */
   readonly unavailableMs?: number
+  /** Default `RECHECKS_PER_SECOND`. */
+  readonly recheckedPerSecond?: number
 }
 
 type Listener = (end: SignInEnd) => void
@@ -47,11 +52,17 @@ interface Failure {
   readonly until: number
 }
 
+/**
+ * How often one reviewer, a cluster or an issuer, is asked in a second after those who have something open: of
+ * fewer each is asked after once a second, of N of them once in N / 50 seconds. It is what this process asks.
+ */
+const RECHECKS_PER_SECOND = 50
+
 /** The longest wait of one timer: setTimeout takes 2^31 ms at most. */
 const LONGEST_WAIT_MS = 2 ** 30
 /** So often an answer may be missing before a sign-in ends for it. */
 const PATIENCE = 5
-/** Asked no more often for a stream, whatever is configured. */
+/** A token with a stream is asked after no more often, whatever is configured. */
 const SHORTEST_RECHECK_MS = 1_000
 /** Different tokens that are checked at a time: more than that is no sign-in any more. */
 const MAX_CHECKS = 4_096
@@ -72,12 +83,15 @@ export class SignInCache {
   readonly #maxCount: number
   readonly #failureMs: number
   readonly #unavailableMs: number
+  readonly #recheckedPerSecond: number
   /** Without listeners, by the token's hash, least recently used first. */
   readonly #recent = new Map<string, Entry>()
   /** With listeners: bounded by the streams that are open. */
   readonly #held = new Map<string, Entry>()
   /** As `#held`, and those whose token has got another sign-in meanwhile. */
   readonly #listened = new Set<Entry>()
+  /** How many of these each reviewer vouches for. */
+  readonly #vouched = new Map<object, number>()
   readonly #failures = new Map<string, Failure>()
   readonly #checks = new Map<string, Promise<Viewer>>()
   readonly #entries = new WeakMap<Viewer, Entry>()
@@ -88,6 +102,7 @@ export class SignInCache {
     this.#maxCount = options.maxCount ?? 10_000
     this.#failureMs = options.failureMs ?? 5_000
     this.#unavailableMs = options.unavailableMs ?? 1_000
+    this.#recheckedPerSecond = options.recheckedPerSecond ?? RECHECKS_PER_SECOND
   }
 
   /**
@@ -150,6 +165,7 @@ export class SignInCache {
     this.#closed = true
     for (const entry of this.#listened) entry.cancelTimer()
     this.#listened.clear()
+    this.#vouched.clear()
     this.#held.clear()
     this.#recent.clear()
     this.#failures.clear()
@@ -275,8 +291,7 @@ export class SignInCache {
   #end(entry: Entry, end: SignInEnd): void {
     if (entry.ended) return
     entry.ended = end
-    entry.cancelTimer()
-    this.#listened.delete(entry)
+    this.#unlisten(entry)
     for (const map of [this.#held, this.#recent]) if (map.get(entry.key) === entry) map.delete(entry.key)
     const listeners = [...entry.listeners]
     entry.listeners.clear()
@@ -286,6 +301,7 @@ export class SignInCache {
   #hold(entry: Entry): void {
     if (this.#closed) return
     this.#listened.add(entry)
+    this.#vouch(entry, 1)
     const { key } = entry
     const current = this.#held.get(key) ?? this.#recent.get(key)
     if (!current || current === entry) {
@@ -296,12 +312,29 @@ export class SignInCache {
   }
 
   #release(entry: Entry): void {
-    entry.cancelTimer()
-    this.#listened.delete(entry)
+    this.#unlisten(entry)
     if (this.#held.get(entry.key) !== entry) return
     this.#held.delete(entry.key)
     this.#recent.set(entry.key, entry)
     trim(this.#recent, this.#maxCount)
+  }
+
+  #unlisten(entry: Entry): void {
+    entry.cancelTimer()
+    if (this.#listened.delete(entry)) this.#vouch(entry, -1)
+  }
+
+  #vouch({ signIn: { recheck } }: Entry, more: 1 | -1): void {
+    if (!recheck) return
+    const count = (this.#vouched.get(recheck.reviewer) ?? 0) + more
+    if (count > 0) this.#vouched.set(recheck.reviewer, count)
+    else this.#vouched.delete(recheck.reviewer)
+  }
+
+  /** After how many milliseconds somebody who listens is asked after again. */
+  #pace(recheck: Recheck): number {
+    const share = ((this.#vouched.get(recheck.reviewer) ?? 1) * 1_000) / this.#recheckedPerSecond
+    return Math.min(Math.max(SHORTEST_RECHECK_MS, share), interval(recheck))
   }
 
   /** Sets the timer of an entry with listeners to whatever comes first. */
@@ -310,7 +343,10 @@ export class SignInCache {
     entry.cancelTimer()
     const { expiresAt, recheck } = entry.signIn
     const now = this.#clock.now()
-    const due = recheck ? Math.max(entry.goodUntil, now + SHORTEST_RECHECK_MS) : Infinity
+    // Of an old answer sooner.
+    const due = recheck
+      ? Math.max(now + SHORTEST_RECHECK_MS, Math.min(now + this.#pace(recheck), entry.goodUntil))
+      : Infinity
     const latest = recheck ? Math.max(now, entry.confirmedAt + PATIENCE * interval(recheck)) : Infinity
     const next = Math.min(due, latest, expiresAt ?? Infinity)
     if (next === Infinity) return
@@ -320,9 +356,8 @@ export class SignInCache {
   async #tend(entry: Entry): Promise<void> {
     this.#endIfOver(entry)
     if (entry.ended) return
-    const { recheck } = entry.signIn
     mindClock(entry, this.#clock.now())
-    if (recheck && this.#clock.now() >= Math.min(entry.goodUntil, entry.confirmedAt + interval(recheck))) {
+    if (entry.signIn.recheck) {
       try {
         await this.#confirm(entry)
       } catch {

@@ -16,6 +16,8 @@ export interface SignIn extends Omit<Viewer, 'user'> {
 export interface Recheck {
   /** How long the answer holds, in milliseconds; 0: ask each time. */
   readonly everyMs: number
+  /** Who is asked: all sign-ins that it vouches for share what it is asked in a second. */
+  readonly reviewer: object
   /** Rejects with `AuthenticationError`: `UNAUTHENTICATED` ends the sign-in, `UNAVAILABLE` not at once. */
   readonly ask: () => Promise<SignIn>
 }

@@ -21,6 +21,7 @@ export interface TokenReviewOptions {
   readonly issuer?: string | undefined
   /** One of them must be the token's; empty: those of the API server. */
   readonly audiences: readonly string[]
+  /** Of requests; of a token with a stream it is the longest time until it is asked after (`RECHECKS_PER_SECOND`). */
   readonly cacheSeconds: number
   /** `fleet`: names that are not Kubernetes' own mean the same in all clusters. */
   readonly holdsIn: 'cluster' | 'fleet'
@@ -88,7 +89,11 @@ export class TokenReviewer implements TokenAuthenticator {
       token,
       clusters: everywhere ? null : new Set([cluster]),
       operations: null,
-      recheck: { everyMs: cacheSeconds * 1000, ask: () => this.#review(token, jwt, true) },
+      recheck: {
+        everyMs: cacheSeconds * 1000,
+        reviewer: this,
+        ask: () => this.#review(token, jwt, true),
+      },
     }
   }
 

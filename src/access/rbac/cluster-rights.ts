@@ -1,9 +1,10 @@
 /**
  * The rights in one cluster, from its own RBAC objects: follows the four tables, and decides for everyone.
  *
- * Invariants: nothing is granted before all four have been read; while they are not followed, what was known
- * last holds; where the gateway may not read or watch them, they decide nothing (`UNREADABLE`). Decisions change
- * together, soon after a change that comes alone, and at most once in `HOLD_MS` in a storm.
+ * Invariants: nothing is granted before all four have been read; while the cluster does not answer, what was
+ * known last holds, as its rows do; where the gateway may not read or watch them, or cannot for `UNFOLLOWED_MS` in
+ * which the cluster answers, they decide nothing (`UNREADABLE`). Decisions change together, soon after a change
+ * that comes alone, and at most once in `HOLD_MS` in a storm.
  */
 import type { Clock } from '../../fleet/clock.ts'
 import type { Cluster } from '../../fleet/fleet.ts'
@@ -29,12 +30,22 @@ export const HOLD_MS = 75
 /** How long a change waits for those that came with it: a relist is told row by row. */
 export const GATHER_MS = 10
 
+/**
+ * How long the rights of before hold where one of the tables is not followed in a cluster that answers: one that
+ * was taken since would never be missed. Time in which the cluster does not answer is not counted.
+ */
+export const UNFOLLOWED_MS = 60_000
+
+/** How often it is looked meanwhile whether the cluster answers. */
+const LOOK_MS = 5_000
+
 /** Rows that are taken in within one turn of the event loop: about 4 ms. */
 const ROWS_AT_A_TIME = 2_000
 
 /**
  * `PENDING`: not all has been read. `READY`. `UNKNOWN`: it could not be read, and never was. `UNREADABLE`: the
- * gateway may not read it, or the cluster does not have it: somebody else has to decide.
+ * gateway may not read it, the cluster does not have it, or it is not followed though the cluster answers: somebody
+ * else has to decide.
  */
 export type Standing = 'PENDING' | 'READY' | 'UNKNOWN' | 'UNREADABLE'
 
@@ -80,6 +91,9 @@ export class ClusterRights {
   readonly #begun = new Set<RbacKind>()
   /** Tables that might not be followed, and have not been since: what is in them is of before, whatever fails now. */
   readonly #unreadable = new Set<RbacKind>()
+  /** Since all of them were followed last: how long the cluster has answered. */
+  #unfollowedMs = 0
+  #cancelLook: (() => void) | undefined
   /** Told, and not taken in yet, from `#next` on: a relist tells thousands in one turn of the event loop. */
   #waiting: Rows[RbacKind][] = []
   #next = 0
@@ -141,6 +155,7 @@ export class ClusterRights {
     this.#waiting = []
     clearImmediate(this.#immediate)
     this.#cancelPublishing?.()
+    this.#cancelLook?.()
     this.#settled.resolve()
   }
 
@@ -206,11 +221,28 @@ export class ClusterRights {
       if (!problem) this.#unreadable.delete(kind)
       else if (UNREADABLE.has(problem.code)) this.#unreadable.add(kind)
     }
+    this.#mind(tables.every(({ status }) => status.state !== 'STALE'))
     const failed = tables.find(({ status }) => status.state === 'FAILED')
-    if (this.#unreadable.size > 0) this.#become('UNREADABLE', null)
+    const isOld = this.#unfollowedMs >= UNFOLLOWED_MS
+    if (this.#unreadable.size > 0 || isOld) this.#become('UNREADABLE', null)
     else if (failed) this.#become('UNKNOWN', failed.status.problem?.message ?? null)
     else if (this.#next < this.#firstContents || !tables.every(hasContent)) this.#become('PENDING', null)
     else this.#become('READY', null)
+  }
+
+  /** Counts how long the tables are not followed though the cluster answers. */
+  #mind(areFollowed: boolean): void {
+    if (areFollowed) {
+      this.#unfollowedMs = 0
+      this.#cancelLook?.()
+      this.#cancelLook = undefined
+    } else if (this.#unfollowedMs < UNFOLLOWED_MS) {
+      this.#cancelLook ??= this.#options.clock.after(LOOK_MS, () => {
+        this.#cancelLook = undefined
+        if (this.#cluster.health.state === 'UP') this.#unfollowedMs += LOOK_MS
+        this.#stand()
+      })
+    }
   }
 
   #become(standing: Standing, problem: string | null): void {

@@ -20,14 +20,14 @@ const unchecked = (): SignIn => {
 }
 
 /** A sign-in that is asked after; `answers` says what comes of it. */
-function recheckable(everyMs: number, expiresAt: number | null = null) {
+function recheckable(everyMs: number, expiresAt: number | null = null, reviewer: object = {}) {
   const ask = vi.fn<() => Promise<SignIn>>()
-  const signIn = signInOf('alice', { expiresAt, recheck: { everyMs, ask } })
+  const signIn = signInOf('alice', { expiresAt, recheck: { everyMs, reviewer, ask } })
   ask.mockImplementation(() => Promise.resolve(signIn))
   return { signIn, ask }
 }
 
-function stage(options: { readonly maxCount?: number } = {}) {
+function stage(options: { readonly maxCount?: number; readonly recheckedPerSecond?: number } = {}) {
   const clock = new FakeClock()
   const cache = new SignInCache({ clock, ...options })
   const ends: SignInEnd[] = []
@@ -127,7 +127,7 @@ describe('the viewer of a token', () => {
     cache.onEnd(await viewer, onEnd)
     back = 7_200_000
     await clock.advance(10_000)
-    expect(ask).toHaveBeenCalledTimes(2)
+    expect(ask).toHaveBeenCalledTimes(11)
     back = 10_800_000
     ask.mockImplementation(() => Promise.reject(away()))
     await clock.advance(70_000)
@@ -262,12 +262,88 @@ describe('a sign-in that may be revoked elsewhere', () => {
     expect(ask).not.toHaveBeenCalled()
     const stop = cache.onEnd(viewer, onEnd)
     await clock.advance(30_000)
-    expect(ask.mock.calls.length).toBeGreaterThanOrEqual(3)
+    // At once as well: what was said a minute ago is nothing to begin with.
+    expect(ask).toHaveBeenCalledTimes(31)
     ask.mockImplementation(() => Promise.reject(bad()))
-    await clock.advance(10_000)
+    await clock.advance(1_000)
     expect(ends).toMatchObject([{ code: 'REVOKED' }])
     expect(clock.pending).toBe(0)
     stop()
+  })
+
+  it('is asked after once a second for all who listen, and no longer when they have stopped', async () => {
+    const { cache, clock, ends, onEnd } = stage()
+    const { signIn, ask } = recheckable(10_000)
+    const viewer = await cache.viewer('a', () => signIn)
+    const stops = Array.from({ length: 20 }, () => cache.onEnd(viewer, onEnd))
+    await clock.advance(10_000)
+    expect(ask).toHaveBeenCalledTimes(10)
+    for (const stop of stops) stop()
+    await clock.advance(9_999)
+    expect(ask).toHaveBeenCalledTimes(10)
+    expect(cache.viewer('a', unchecked)).toBe(viewer)
+    expect(ask).toHaveBeenCalledTimes(10)
+    expect(ends).toEqual([])
+  })
+
+  it('is never asked after while an answer is on its way, by a stream or by a request', async () => {
+    const { cache, clock, onEnd } = stage()
+    const { signIn, ask } = recheckable(2_000)
+    const viewer = await cache.viewer('a', () => signIn)
+    const { promise, resolve } = Promise.withResolvers<SignIn>()
+    ask.mockImplementation(() => promise)
+    cache.onEnd(viewer, onEnd)
+    await clock.advance(5_000)
+    const waiting = cache.viewer('a', unchecked)
+    expect(ask).toHaveBeenCalledTimes(1)
+    resolve(signIn)
+    expect(await waiting).toBe(viewer)
+    await clock.advance(999)
+    expect(ask).toHaveBeenCalledTimes(1)
+    await clock.advance(1)
+    expect(ask).toHaveBeenCalledTimes(2)
+  })
+
+  it('is asked after less often where its reviewer vouches for many, and for each of these in its turn', async () => {
+    const { cache, clock, onEnd } = stage({ recheckedPerSecond: 50 })
+    const [busy, idle] = [{}, {}]
+    const crowd = Array.from({ length: 200 }, () => recheckable(60_000, null, busy))
+    const stops: (() => void)[] = []
+    for (const [i, { signIn }] of crowd.entries()) {
+      stops.push(cache.onEnd(await cache.viewer(`${i}`, () => signIn), onEnd))
+    }
+    const other = recheckable(60_000, null, idle)
+    cache.onEnd(await cache.viewer('other', () => other.signIn), onEnd)
+    await clock.advance(4_000)
+    const asked = () => crowd.map(({ ask }) => ask.mock.calls.length)
+    for (let second = 0; second < 8; second++) {
+      const before = asked().reduce((a, b) => a + b)
+      await clock.advance(1_000)
+      expect(asked().reduce((a, b) => a + b) - before).toBeLessThanOrEqual(100)
+    }
+    for (const { ask } of crowd) ask.mockClear()
+    await clock.advance(40_000)
+    expect(new Set(asked())).toEqual(new Set([10]))
+    expect(other.ask).toHaveBeenCalledTimes(52)
+    for (const stop of stops.slice(50)) stop()
+    await clock.advance(4_000)
+    for (const { ask } of crowd) ask.mockClear()
+    await clock.advance(10_000)
+    expect(new Set(asked().slice(0, 50))).toEqual(new Set([10]))
+    expect(new Set(asked().slice(50))).toEqual(new Set([0]))
+  })
+
+  it('is asked after no less often than its answers hold, however many there are', async () => {
+    const { cache, clock, onEnd } = stage({ recheckedPerSecond: 1 })
+    const reviewer = {}
+    const crowd = Array.from({ length: 100 }, () => recheckable(10_000, null, reviewer))
+    for (const [i, { signIn }] of crowd.entries()) {
+      cache.onEnd(await cache.viewer(`${i}`, () => signIn), onEnd)
+    }
+    await clock.advance(10_000)
+    for (const { ask } of crowd) ask.mockClear()
+    await clock.advance(100_000)
+    expect(new Set(crowd.map(({ ask }) => ask.mock.calls.length))).toEqual(new Set([10]))
   })
 
   it('is asked after by a request whose answer is old, once for all that wait', async () => {
@@ -344,7 +420,8 @@ describe('a sign-in that may be revoked elsewhere', () => {
     const { promise, resolve } = Promise.withResolvers<SignIn>()
     ask.mockImplementationOnce(() => promise)
     const stop = cache.onEnd(viewer, onEnd)
-    await clock.advance(10_000)
+    await clock.advance(1_000)
+    expect(ask).toHaveBeenCalledTimes(1)
     stop()
     const stopAgain = cache.onEnd(viewer, onEnd)
     resolve(signIn)

@@ -3,7 +3,7 @@ import { runInNewContext } from 'node:vm'
 import * as fc from 'fast-check'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import type { Action } from '../../../src/access/policy.ts'
-import { ClusterRights, GATHER_MS, HOLD_MS } from '../../../src/access/rbac/cluster-rights.ts'
+import { ClusterRights, GATHER_MS, HOLD_MS, UNFOLLOWED_MS } from '../../../src/access/rbac/cluster-rights.ts'
 import { ReadRights } from '../../../src/access/rbac/scopes.ts'
 import { WeakInterner } from '../../../src/access/rbac/weak-interner.ts'
 import type { User } from '../../../src/access/viewer.ts'
@@ -11,7 +11,7 @@ import { KINDS } from '../../../src/kubernetes/kinds.ts'
 import type { Kind } from '../../../src/kubernetes/rows.ts'
 import { eventually } from '../../support/eventually.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
-import { FakeCluster } from '../../support/fake-fleet.ts'
+import { FakeCluster, UP } from '../../support/fake-fleet.ts'
 import { apply, binding, clusterRole, loadRbac, plain, refuse, remove, role, shows } from './objects.ts'
 import {
   action,
@@ -345,14 +345,62 @@ describe('the rights in a cluster', () => {
     expect(listed(setup, { name: 'u-4999', groups: [] })).toBe('nothing')
   })
 
-  it('hold while the cluster does not answer', () => {
+  it('hold while the cluster does not answer, however long', async () => {
     const setup = having(clusterRole('view', 'list pods'), binding('', 'all', 'ClusterRole/view', 'user ada'))
+    setup.cluster.health = { ...UP, state: 'DOWN' }
     const revision = setup.rights.revision
     for (const kind of ['Role', 'ClusterRole', 'RoleBinding', 'ClusterRoleBinding'] as const) {
       refuse(setup.cluster, 'UNREACHABLE', kind)
     }
+    await setup.clock.advance(24 * 3_600_000)
     expect(listed(setup, ada)).toBe('all')
     expect(setup.rights.revision).toBe(revision)
+  })
+
+  it('are for others to decide where one table is not followed for a minute though the cluster answers', async () => {
+    const setup = having(clusterRole('view', 'list pods'), binding('', 'all', 'ClusterRole/view', 'user ada'))
+    const { cluster, rights, clock, changes } = setup
+    refuse(cluster, 'ERROR', 'ClusterRoleBinding')
+    await clock.advance(UNFOLLOWED_MS - 1)
+    expect(listed(setup, ada)).toBe('all')
+    const before = changes()
+    await clock.advance(1)
+    expect(rights.standing).toBe('UNREADABLE')
+    expect(changes()).toBe(before + 1)
+    expect(listed(setup, ada)).toBe('nothing')
+    expect(listed(setup, privilegedUser)).toBe('nothing')
+    // What is in the tables is as old as it was, whether or not the cluster answers now.
+    cluster.health = { ...UP, state: 'DOWN' }
+    await clock.advance(UNFOLLOWED_MS)
+    expect(rights.standing).toBe('UNREADABLE')
+    expect(clock.pending).toBe(0)
+    cluster.apply('ClusterRoleBinding', { type: 'Up' })
+    expect(rights.standing).toBe('READY')
+    expect(listed(setup, ada)).toBe('all')
+  })
+
+  it('are given a minute each time that they are not followed', async () => {
+    const { cluster, rights, clock } = having(clusterRole('view', 'list pods'))
+    for (const kind of ['Role', 'RoleBinding', 'Role'] as const) {
+      refuse(cluster, 'ERROR', kind)
+      await clock.advance(UNFOLLOWED_MS - 1)
+      cluster.apply(kind, { type: 'Up' })
+      expect(clock.pending).toBe(0)
+    }
+    expect(rights.standing).toBe('READY')
+  })
+
+  it('are given no more time by a cluster that answers only now and then', async () => {
+    const { cluster, rights, clock } = having(clusterRole('view', 'list pods'))
+    refuse(cluster, 'ERROR', 'Role')
+    for (let i = 0; i < 3; i++) {
+      expect(rights.standing).toBe('READY')
+      await clock.advance(UNFOLLOWED_MS / 3)
+      cluster.health = { ...UP, state: 'DOWN' }
+      await clock.advance(UNFOLLOWED_MS)
+      cluster.health = UP
+    }
+    expect(rights.standing).toBe('UNREADABLE')
   })
 
   it('are unknown where they were never read, and why is said', async () => {
@@ -420,6 +468,7 @@ describe('the rights in a cluster', () => {
   it('leave nothing set when they are closed', async () => {
     const { rights, cluster, clock } = having(clusterRole('view', 'list pods'))
     apply(cluster, binding('', 'all', 'ClusterRole/view', 'user ada'))
+    refuse(cluster, 'ERROR', 'Role')
     rights.close()
     expect(clock.pending).toBe(0)
     const pending = follow(new FakeCluster('west'))
