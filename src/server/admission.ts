@@ -4,11 +4,14 @@
  * meant, by its text or its name; whether it is trusted, and one of those that this viewer may send; then
  * parsing, limits and validation (`documents.ts`); at last the cost with these variables.
  *
+ * What is refused on the way, for what it is, takes more of the user's requests than what is answered.
+ *
  * Invariant: of every transport the same is admitted, and each request is counted once, however often
  * anybody asks what it is.
  */
 import { GraphQLError, type OperationTypeNode } from 'graphql'
 import type { Viewer } from '../access/viewer.ts'
+import { CHANGE } from './cost.ts'
 import type { Documents, Lookup } from './documents.ts'
 import type { RateLimits } from './rate-limits.ts'
 import type { GraphQLRequest } from './request.ts'
@@ -43,7 +46,24 @@ export class Admission {
     const wait = this.#rates?.request(viewer) ?? 0
     if (wait > 0) return { errors: [tooManyRequests(wait)] }
     const text = this.#textOf(request, viewer)
-    return typeof text === 'string' ? this.#documents.find(text, request.operationName) : { errors: [text] }
+    const lookup: Lookup =
+      typeof text === 'string' ? this.#documents.find(text, request.operationName) : { errors: [text] }
+    if (lookup.errors) this.refused(viewer, lookup.errors)
+    return lookup
+  }
+
+  /** Notes that a request that was admitted, or that is not, is refused for these. */
+  refused(viewer: Viewer, errors: readonly GraphQLError[]): void {
+    if (errors.some(({ extensions }) => !INNOCENT.has(String(extensions['code']))))
+      this.#rates?.refused(viewer)
+  }
+
+  /** Notes a request that is too malformed to be admitted. RATE_LIMITED where its user has to wait. */
+  malformed(viewer: Viewer): GraphQLError | undefined {
+    const wait = this.#rates?.request(viewer) ?? 0
+    if (wait > 0) return tooManyRequests(wait)
+    this.#rates?.refused(viewer)
+    return undefined
   }
 
   /** Admits it, and says what it is; `undefined` where it is nothing that would be executed. */
@@ -57,6 +77,11 @@ export class Admission {
   charge(viewer: Viewer, cost: number): GraphQLError | undefined {
     const wait = this.#rates?.cost(viewer, cost) ?? 0
     return wait > 0 ? tooOften('costPerMinute', 'The requests of this user cost too much', wait) : undefined
+  }
+
+  /** Notes what a mutation has cost: how many objects it is about is known when it has been made. */
+  changed(viewer: Viewer, objects: number): void {
+    this.#rates?.spent(viewer, objects * CHANGE)
   }
 
   #textOf({ query, documentId }: GraphQLRequest, viewer: Viewer): string | GraphQLError {
@@ -79,12 +104,23 @@ export class Admission {
   }
 }
 
+/**
+ * What whoever means well is refused with as well: for now, or since a client asks by a hash first, and sends the
+ * text only where that is not known.
+ */
+const INNOCENT = new Set(['RATE_LIMITED', 'PERSISTED_QUERY_NOT_FOUND'])
+
 /** A user has to wait. */
 export function tooManyRequests(waitMs: number): GraphQLError {
   return tooOften('requestsPerMinute', 'This user sends too many requests', waitMs)
 }
 
-function tooOften(limit: 'requestsPerMinute' | 'costPerMinute', what: string, waitMs: number): GraphQLError {
+/** RATE_LIMITED by this limit; says when to come again. */
+export function tooOften(
+  limit: 'requestsPerMinute' | 'costPerMinute' | 'signInFailuresPerMinute',
+  what: string,
+  waitMs: number,
+): GraphQLError {
   const retryAfterSeconds = Math.ceil(waitMs / 1_000)
   return new GraphQLError(`${what}. Try again in ${retryAfterSeconds} s.`, {
     extensions: { code: 'RATE_LIMITED', limit, retryAfterSeconds },

@@ -42,6 +42,7 @@ import {
   type VariableDefinitionNode,
 } from 'graphql'
 import { compileQuery, isCompiledQuery } from 'graphql-jit'
+import { AT_LEAST } from '../graph/at-least.ts'
 import { condition } from './cost.ts'
 import { leafCheck } from './leaf-check.ts'
 
@@ -63,7 +64,9 @@ export function ineligible(
   operation: OperationDefinitionNode,
 ): string | undefined {
   if (operation.operation === OperationTypeNode.MUTATION) return 'a mutation'
-  if (operation.directives?.length) return 'a directive on the operation'
+  if (operation.directives?.some(({ name }) => name.value !== AT_LEAST.name)) {
+    return 'a directive on the operation'
+  }
   const possible = (type: GraphQLCompositeType): readonly GraphQLCompositeType[] =>
     isAbstractType(type) ? schema.getPossibleTypes(type) : [type]
   let fields = 0
@@ -320,7 +323,7 @@ class PlainDocument {
     )
     return {
       kind: Kind.DOCUMENT,
-      definitions: [{ ...operation, variableDefinitions, selectionSet }, ...definitions],
+      definitions: [{ ...operation, directives: [], variableDefinitions, selectionSet }, ...definitions],
     }
   }
 

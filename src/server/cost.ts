@@ -44,6 +44,9 @@ const SORTED = new Set(['events', 'search'])
 /** A request to an API server. */
 const LIVE_READ = 10
 
+/** An object that a mutation changes: it is read, and written. */
+export const CHANGE = 2 * LIVE_READ
+
 type Variables = Readonly<Record<string, unknown>>
 
 /** One object-valued field, or a fragment (which weighs nothing itself). */

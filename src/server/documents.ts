@@ -13,10 +13,11 @@ import {
   type GraphQLSchema,
   type OperationDefinitionNode,
 } from 'graphql'
+import { atLeastOf, type AtLeast } from './at-least.ts'
 import { BoundedCache, type CacheBounds } from './bounded-cache.ts'
 import { conditionVariables, ineligible } from './compiled-query.ts'
 import { costOf } from './cost.ts'
-import { checkLimits, tooMuch, type Limits } from './limits.ts'
+import { checkLimits, checkNesting, tooMuch, type Limits } from './limits.ts'
 import { readsLive, startVariables } from './subscription.ts'
 import { hashOf } from './trusted-documents.ts'
 
@@ -32,8 +33,10 @@ export interface Operation {
   /** Variables of `@skip` and `@include`. */
   readonly conditions: readonly string[]
   readonly cost: (variables: Readonly<Record<string, unknown>>, most: number) => number
-  /** Variables that say no more than where a subscriber begins; of a subscription. */
+  /** Variables that say no more than where a subscriber begins, or from when on a query is answered. */
   readonly startVariables: ReadonlySet<string>
+  /** Of a query that waits for what was written. */
+  readonly atLeast: AtLeast | undefined
   /** It selects something that is read from an API server; of a subscription. */
   readonly readsLive: boolean
   /** How often it was executed by graphql-js. */
@@ -93,6 +96,8 @@ export class Documents {
     const { limits, introspection, suggestions } = this.#options
     let document: DocumentNode
     try {
+      const tooDeep = checkNesting(text, limits)
+      if (tooDeep) return { operations: [], errors: [tooDeep] }
       document = parse(text, { maxLexicalTokens: limits.tokens, maxComments: limits.tokens })
     } catch (error) {
       return { operations: [], errors: [parseError(error, limits)] }
@@ -118,6 +123,7 @@ export class Documents {
     const operations = document.definitions.flatMap((node): Operation[] => {
       if (node.kind !== Kind.OPERATION_DEFINITION) return []
       const subscribes = node.operation === OperationTypeNode.SUBSCRIPTION
+      const atLeast = atLeastOf(node, fragments.values())
       return [
         {
           id: ++this.#ids,
@@ -128,7 +134,8 @@ export class Documents {
           variableNames: (node.variableDefinitions ?? []).map(({ variable }) => variable.name.value).sort(),
           conditions: conditionVariables(fragments, node),
           cost: costOf(this.#schema, fragments, node),
-          startVariables: subscribes ? startVariables(fragments, node) : new Set(),
+          startVariables: subscribes ? startVariables(fragments, node) : (atLeast?.variables ?? new Set()),
+          atLeast,
           readsLive: subscribes && readsLive(this.#schema, fragments, node),
           uses: 0,
           compilable: ineligible(this.#schema, fragments, node) === undefined,

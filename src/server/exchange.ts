@@ -29,6 +29,8 @@ export interface Access extends SignIns {
    * it asks: it can be refused before it is read.
    */
   refusal?(credentials: Credentials): GraphQLError | undefined
+  /** A request with these was refused for what it is, before anybody was asked whose they are. */
+  refused?(credentials: Credentials): void
   /** A viewer has renewed the sign-in and has other rights now: open streams are seen with other eyes. */
   eyesChanged?(): void
 }
@@ -103,8 +105,12 @@ export class Exchange implements Asker {
   }
 
   context(): ExecutionContext {
+    return this.#access.contextFor(this.#viewer, this.signal)
+  }
+
+  get signal(): AbortSignal {
     this.#controller ??= new AbortController()
-    return this.#access.contextFor(this.#viewer, this.#controller.signal)
+    return this.#controller.signal
   }
 
   sharedContext(): ExecutionContext {

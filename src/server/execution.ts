@@ -4,7 +4,8 @@
  * to be right (`compiled-query.ts`), graphql-js's `execute` everywhere else → errors masked.
  *
  * `answer` gives the bytes of the answer, from the answers kept where nothing has changed (`answers.ts`).
- * It is synchronous unless the query waits for a live read: nothing else waits for a cluster, so two
+ * It is synchronous unless the query waits for a live read, or for what was written (`at-least.ts`): nothing
+ * else waits for a cluster, so two
  * equal requests never run at the same time.
  *
  * Deliberately knows nothing of HTTP.
@@ -23,11 +24,15 @@ import {
 } from 'graphql'
 import type { Reads } from '../access/reads.ts'
 import type { Viewer } from '../access/viewer.ts'
-import { LiveSource } from '../events/live.ts'
+import type { Reached } from '../events/freshness.ts'
+import { LiveSource, type Witness } from '../events/live.ts'
+import { PositionError } from '../events/position.ts'
 import { systemClock, type Clock } from '../fleet/clock.ts'
+import { badUserInput } from '../graph/errors.ts'
 import { Admission } from './admission.ts'
-import { internal, tellable } from './answer-errors.ts'
+import { internal, RequestAborted, tellable } from './answer-errors.ts'
 import { Answers, canonical } from './answers.ts'
+import type { AtLeast } from './at-least.ts'
 import { BoundedCache } from './bounded-cache.ts'
 import { compile, type CompiledQuery, type VariableValues } from './compiled-query.ts'
 import { coded, Documents, type Operation } from './documents.ts'
@@ -46,7 +51,7 @@ export interface ExecutionContext {
 
 /** What is told of access needs telling only where there is access control. */
 export type ExecutionReads = Pick<Reads, 'unchanged' | 'volatile'> &
-  Partial<Pick<Reads, 'pending' | 'denied' | 'privileged' | 'onNoted'>>
+  Partial<Pick<Reads, 'pending' | 'denied' | 'privileged' | 'written' | 'asked' | 'onNoted'>>
 
 /** Who asks, and what their request needs if it comes to executing it. */
 export interface Asker {
@@ -55,7 +60,15 @@ export interface Asker {
   context(): ExecutionContext
   /** A new context for work that others share: it goes on when this asker has gone. */
   sharedContext(): ExecutionContext
+  /** Aborted when the asker waits no longer. Default: never. */
+  readonly signal?: AbortSignal
 }
+
+/** See `Freshness`; as far as this viewer may see. */
+type Reach = (
+  viewer: Viewer,
+  wanted: { readonly cursor: string; readonly timeoutMs: number; readonly signal: AbortSignal },
+) => Reached | Promise<Reached>
 
 export interface ExecutorOptions {
   readonly schema: GraphQLSchema
@@ -74,6 +87,8 @@ export interface ExecutorOptions {
   readonly rates?: RateLimits
   /** Default: nothing is recorded. */
   readonly records?: Records
+  /** For queries with `@atLeast`. Default: they wait for nothing. */
+  readonly reach?: Reach
   readonly clock?: Clock
 }
 
@@ -86,7 +101,11 @@ export interface Answer {
   readonly retryAfterSeconds?: number
 }
 
-export type Extensions = { readonly cost: { readonly requested: number; readonly limit: number } }
+export type Extensions = {
+  readonly cost: { readonly requested: number; readonly limit: number }
+  /** Of a query with `@atLeast`. */
+  readonly atLeast?: Reached
+}
 
 /** How long an answer waits, at most, for rights that are being found out: then it is given without them. */
 const PENDING_MS = 1_000
@@ -106,6 +125,7 @@ export class Executor {
   readonly #logger: Logger
   readonly #suggestions: boolean
   readonly #records: Records | undefined
+  readonly #reachFor: Reach | undefined
   readonly #clock: Clock
 
   constructor(options: ExecutorOptions) {
@@ -117,6 +137,7 @@ export class Executor {
     this.#rightsKey = options.rightsKey
     this.#answers = new Answers({ maxCount: answerBytes > 0 ? 10_000 : 0, maxBytes: answerBytes })
     this.#records = options.records
+    this.#reachFor = options.reach
     this.#clock = options.clock ?? systemClock
     const documents = new Documents(schema, {
       limits: this.limits,
@@ -127,14 +148,46 @@ export class Executor {
     this.#admission = new Admission({ documents, trusted: options.trusted, rates: options.rates })
   }
 
-  /** Never throws; a promise only where the query waits for a live read, or for rights. */
-  answer(request: GraphQLRequest, asker: Asker): Answer | Promise<Answer> {
+  /**
+   * A promise only where the query waits for a live read, for rights, or for what was written; it rejects only
+   * where the asker has gone. `beforeMutation` is called before anything is changed: what it throws is thrown, and
+   * nothing is executed. Throws nothing else.
+   */
+  answer(request: GraphQLRequest, asker: Asker, beforeMutation?: () => void): Answer | Promise<Answer> {
+    const { caller } = request
+    const startedAt = this.#records?.now() ?? null
+    let operation: Operation
+    try {
+      const admitted = this.#admitted(request, asker, startedAt)
+      if (!('node' in admitted)) return refuse(admitted)
+      operation = admitted
+    } catch (error) {
+      return failed(error, this.#logger, caller)
+    }
+    if (operation.node.operation === OperationTypeNode.MUTATION) beforeMutation?.()
+    try {
+      if (!operation.atLeast) return this.#answer(operation, request, asker, startedAt)
+      const reached = this.#reach(operation, operation.atLeast, request, asker, startedAt)
+      const answer = (reached: MaybeReached) =>
+        isErrors(reached) ? refuse(reached) : this.#answer(operation, request, asker, startedAt, reached)
+      return isPromise(reached) ? reached.then(answer) : answer(reached)
+    } catch (error) {
+      return failed(error instanceof RangeError ? tooDeep() : error, this.#logger, caller)
+    }
+  }
+
+  /** The same of an operation that was admitted; `reached` of one with `@atLeast`. */
+  #answer(
+    operation: Operation,
+    request: GraphQLRequest,
+    asker: Asker,
+    startedAt: number | null,
+    reached?: Reached,
+  ): Answer | Promise<Answer> {
     const { caller } = request
     try {
-      const startedAt = this.#records?.now() ?? null
-      const operation = this.#admitted(request, asker, startedAt)
-      if (!('node' in operation)) return refuse(operation)
-      const isQuery = operation.node.operation === OperationTypeNode.QUERY
+      // An answer that is behind is nothing for those whose answer is not.
+      const isQuery = operation.node.operation === OperationTypeNode.QUERY && reached?.reached !== false
       const key = isQuery ? this.#answerKey(operation, request, asker) : ''
       const kept = isQuery ? this.#answers.get(key) : undefined
       if (kept) {
@@ -142,7 +195,7 @@ export class Executor {
         this.#records?.executed(OperationTypeNode.QUERY, kept.reads, undefined, subject)
         return { body: kept.body, refused: false }
       }
-      return this.#perform(operation, request, asker, startedAt, key, (result, reads, key) => {
+      return this.#perform({ operation, request, asker, startedAt, reached }, key, (result, reads, key) => {
         try {
           if (!('data' in result)) return refuse(result.errors ?? [])
           const text = JSON.stringify(result)
@@ -163,7 +216,12 @@ export class Executor {
       const startedAt = this.#records?.now() ?? null
       const operation = this.#admitted(request, asker, startedAt)
       if (!('node' in operation)) return { errors: operation }
-      return this.#perform(operation, request, asker, startedAt, '', (result) => result)
+      const perform = (reached?: Reached) =>
+        this.#perform({ operation, request, asker, startedAt, reached }, '', (result) => result)
+      if (!operation.atLeast) return perform()
+      const reached = this.#reach(operation, operation.atLeast, request, asker, startedAt)
+      const answer = (reached: MaybeReached) => (isErrors(reached) ? { errors: reached } : perform(reached))
+      return isPromise(reached) ? reached.then(answer) : answer(reached)
     } catch (error) {
       const cause = error instanceof RangeError ? tooDeep() : error
       return { errors: [cause instanceof GraphQLError ? cause : this.#internal(cause, request)] }
@@ -195,6 +253,9 @@ export class Executor {
           return refused(tellable(source.errors ?? [], this.#logger, caller))
         }
         this.#records?.following(context.fleet.reads, subject)
+        if (source instanceof LiveSource && this.#records) {
+          source.eyes.witness = new LossRecord(this.#records, operation, asker, caller)
+        }
         return source instanceof LiveSource && !operation.readsLive
           ? { type: 'live', source, key, render: renderFor(rendering, asker) }
           : {
@@ -217,6 +278,13 @@ export class Executor {
   }
 
   /**
+   * Counts a request that no transport could make one of. RATE_LIMITED where its user has to wait for the next.
+   */
+  malformed(viewer: Viewer): GraphQLError | undefined {
+    return this.#admission.malformed(viewer)
+  }
+
+  /**
    * What the request asks for, as far as its text tells: transports have rules about that. `undefined` where it
    * will be refused.
    */
@@ -236,6 +304,39 @@ export class Executor {
     return errors
   }
 
+  /** Waits for what was written; or what is wrong with the cursor. Rejects where the asker has gone meanwhile. */
+  #reach(
+    operation: Operation,
+    atLeast: AtLeast,
+    request: GraphQLRequest,
+    asker: Asker,
+    startedAt: number | null,
+  ): MaybeReached | Promise<Reached> {
+    const refused = (errors: readonly GraphQLError[]) => {
+      this.#records?.refused(errors, () => subjectOf(request, asker, operation, startedAt))
+      return errors
+    }
+    const checked = this.#variablesOf(operation, request, asker.viewer)
+    if (!('variables' in checked)) return refused(checked.errors)
+    const { signal = NEVER } = asker
+    let reached: Reached | Promise<Reached> | undefined
+    try {
+      const wanted = atLeast.wanted(checked.variables)
+      reached = wanted ? this.#reachFor?.(asker.viewer, { ...wanted, signal }) : NOTHING_TO_REACH
+    } catch (error) {
+      const told = error instanceof PositionError ? brokenCursor(error) : error
+      if (!(told instanceof GraphQLError)) throw error
+      this.#admission.refused(asker.viewer, [told])
+      return refused([told])
+    }
+    if (!reached || !isPromise(reached)) return reached
+    return reached.then((reached) => {
+      const { reason } = signal as { reason: unknown }
+      if (reason instanceof RequestAborted && reason.code === 'CLIENT_CLOSED') throw reason
+      return reached
+    })
+  }
+
   #refused(errors: readonly GraphQLError[], subject: () => Subject): Subscription {
     this.#records?.refused(errors, subject)
     return refused(errors)
@@ -247,19 +348,19 @@ export class Executor {
    * answer may be kept under: of the rights that it was executed with; `null` where these changed on the way.
    */
   #perform<T>(
-    operation: Operation,
-    request: GraphQLRequest,
-    asker: Asker,
-    startedAt: number | null,
+    { operation, request, asker, startedAt, reached }: Performance,
     firstKey: string,
     finish: (result: ExecutionResult, reads: ExecutionReads | undefined, key: string | null) => T,
   ): T | Promise<T> {
     const subject = () => subjectOf(request, asker, operation, startedAt)
-    const checked = this.#check(operation, request, asker.viewer)
-    if (!('variables' in checked)) {
-      this.#records?.refused(checked.errors, subject)
-      return finish(checked, undefined, firstKey)
+    const allowed = this.#check(operation, request, asker.viewer)
+    if (!('variables' in allowed)) {
+      this.#records?.refused(allowed.errors, subject)
+      return finish(allowed, undefined, firstKey)
     }
+    const checked = reached
+      ? { ...allowed, extensions: { ...allowed.extensions, atLeast: reached } }
+      : allowed
     const type = operation.node.operation
     const run = (key: string, again: boolean): T | Promise<T> => {
       const context = asker.context()
@@ -269,6 +370,7 @@ export class Executor {
         this.#settled(reads.pending ?? []).then(() => run(this.#answerKey(operation, request, asker), true))
       const answered = (result: ExecutionResult, waited: boolean): T | Promise<T> => {
         if (isPending()) return runAgain()
+        this.#admission.changed(asker.viewer, reads.asked ?? 0)
         this.#records?.executed(type, reads, result.errors, subject)
         // What was read after the asker's rights had changed is nothing for those who have the old ones.
         const isOfKey = !waited || key === '' || key === this.#answerKey(operation, request, asker)
@@ -313,21 +415,36 @@ export class Executor {
     request: GraphQLRequest,
     viewer: Viewer,
   ): Checked | { readonly errors: readonly GraphQLError[] } {
+    const checked = this.#variablesOf(operation, request, viewer)
+    if (!('variables' in checked)) return checked
+    const { variables } = checked
+    const { cost: limit } = this.limits
+    const requested = operation.cost(variables.coerced, limit)
+    if (requested > limit) {
+      const errors = [tooMuch('cost', `The query costs more than ${limit}`, limit)]
+      this.#admission.refused(viewer, errors)
+      return { errors }
+    }
+    const tooOften = this.#admission.charge(viewer, requested)
+    if (tooOften) return { errors: [tooOften] }
+    return { variables, extensions: { cost: { requested, limit } } }
+  }
+
+  #variablesOf(
+    operation: Operation,
+    request: GraphQLRequest,
+    viewer: Viewer,
+  ): { readonly variables: VariableValues } | { readonly errors: readonly GraphQLError[] } {
     const { errors, variableValues } = getVariableValues(
       this.schema,
       operation.node.variableDefinitions ?? [],
       request.variables ?? {},
       { maxErrors: this.limits.errors, hideSuggestions: !this.#suggestions },
     )
-    if (errors) return { errors: errors.map((error) => coded(error, 'BAD_USER_INPUT')) }
-    const { cost: limit } = this.limits
-    const requested = operation.cost(variableValues.coerced, limit)
-    if (requested > limit) {
-      return { errors: [tooMuch('cost', `The query costs more than ${limit}`, limit)] }
-    }
-    const tooOften = this.#admission.charge(viewer, requested)
-    if (tooOften) return { errors: [tooOften] }
-    return { variables: variableValues, extensions: { cost: { requested, limit } } }
+    if (!errors) return { variables: variableValues }
+    const told = errors.map((error) => coded(error, 'BAD_USER_INPUT'))
+    this.#admission.refused(viewer, told)
+    return { errors: told }
   }
 
   #run(
@@ -422,6 +539,36 @@ export class Executor {
   }
 }
 
+/** A request whose operation was admitted. */
+interface Performance {
+  readonly operation: Operation
+  readonly request: GraphQLRequest
+  readonly asker: Asker
+  readonly startedAt: number | null
+  /** Of an operation with `@atLeast`. */
+  readonly reached: Reached | undefined
+}
+
+/** Of a query with `@atLeast` that was given no cursor. */
+const NOTHING_TO_REACH: Reached = { reached: true, behind: [] }
+
+/** How far memory is, or what is wrong with what was asked for; `undefined`: nobody knows. */
+type MaybeReached = Reached | undefined | readonly GraphQLError[]
+
+const NEVER = new AbortController().signal
+
+function isErrors(told: MaybeReached): told is readonly GraphQLError[] {
+  return Array.isArray(told)
+}
+
+function brokenCursor(cause: PositionError): GraphQLError {
+  return badUserInput(
+    'The `cursor` of @atLeast is none. Use the `cursor` of a mutation’s payload unchanged, or null to wait for nothing.',
+    'cursor',
+    cause,
+  )
+}
+
 interface Checked {
   readonly variables: VariableValues
   readonly extensions: Extensions
@@ -442,6 +589,28 @@ function subjectOf(
     startedAt,
     operationName: (operation?.node.name?.value ?? operationName)?.slice(0, MAX_NAME) ?? null,
     operationHash: operation ? operation.hash() : query === '' ? null : hashOf(query),
+  }
+}
+
+/** Has a record made when a stream shows less than before. There is one for each stream: no request is held by it. */
+class LossRecord implements Witness {
+  readonly #records: Records
+  readonly #operation: Operation
+  readonly #asker: Asker
+  readonly #caller: Caller | undefined
+
+  constructor(records: Records, operation: Operation, asker: Asker, caller: Caller | undefined) {
+    this.#records = records
+    this.#operation = operation
+    this.#asker = asker
+    this.#caller = caller
+  }
+
+  lost(clusters: readonly string[]): void {
+    this.#records.lost(
+      clusters,
+      subjectOf({ query: '', caller: this.#caller }, this.#asker, this.#operation, null),
+    )
   }
 }
 

@@ -15,8 +15,9 @@ import { REFUSALS } from './answer-errors.ts'
 import { failed, type Answer, type Executor } from './execution.ts'
 import { Exchange, type Access, type Waiting } from './exchange.ts'
 import type { Logger } from './logger.ts'
+import type { Place } from './quotas.ts'
 import { callerOfRequest } from './reply.ts'
-import { BadRequest, isRecord, requestOf, type Caller, type GraphQLRequest } from './request.ts'
+import { BadRequest, isRecord, jsonOf, requestOf, type Caller, type GraphQLRequest } from './request.ts'
 import { BodyTooLarge, readBody } from './request-body.ts'
 import type { CalledCredentials } from './sign-in-guard.ts'
 import type { SlowReaders } from './slow-readers.ts'
@@ -53,17 +54,25 @@ export class GraphQLEndpoint {
 
   /** Answers a request that was admitted. */
   execute(request: GraphQLRequest, exchange: Exchange, response: ServerResponse, media: MediaType): void {
+    const { executor, waiting } = this.#options
+    const { caller } = request
+    let place: Place | undefined
     try {
-      const answer = this.#options.executor.answer(request, exchange)
+      const answer = executor.answer(request, exchange, () => {
+        // What has begun to change something is not to be refused any more.
+        place = waiting.place(exchange, caller)
+      })
       if (!isPromise(answer)) {
+        place?.free()
         this.#send(answer, response, media)
         return
       }
-      this.#options.waiting.until(answer, exchange, { client: response, caller: request.caller }).then(
+      waiting.until(answer, exchange, { client: response, caller, place }).then(
         (answer) => this.#send(answer, response, media),
         (error: unknown) => this.fail(error, response, media),
       )
     } catch (error) {
+      place?.free()
       this.fail(error, response, media)
     }
   }
@@ -89,7 +98,7 @@ export class GraphQLEndpoint {
       response,
       media,
       Object.entries(headers).flat(),
-      this.#options.draining() || !(response.req.complete || isDrained(response.req)),
+      this.#options.draining() || !(response.req.complete || isDrained(response.req, answer)),
     )
   }
 
@@ -127,7 +136,7 @@ export function admit(
 ): void {
   const refusal = access.refusal?.(credentialsOf(request))
   if (refusal) {
-    request.resume()
+    // Nothing is read of what is still coming until it is answered: node drops it then, or `fail` the connection.
     then.failed(refusal)
     return
   }
@@ -136,6 +145,8 @@ export function admit(
       if (error) throw error
       identify(parseRequest(text, callerOfRequest(request)), request, access, then)
     } catch (error) {
+      if (error instanceof BodyTooLarge || error instanceof BadRequest)
+        access.refused?.(credentialsOf(request))
       then.failed(error)
     }
   })
@@ -168,8 +179,12 @@ function identify(parsed: GraphQLRequest, request: IncomingMessage, access: Acce
 /** A client that is cut off while it sends may not see the answer: so much is read and dropped first. */
 const DRAINED_BYTES = 1 << 20
 
-function isDrained({ headers }: IncomingMessage): boolean {
-  return Number(headers['content-length'] ?? Infinity) <= DRAINED_BYTES
+/** Of somebody who has to wait: to read large bodies only to drop them costs as much as to answer. */
+const DRAINED_WHILE_WAITING_BYTES = 1 << 16
+
+function isDrained({ headers }: IncomingMessage, { retryAfterSeconds }: Answer): boolean {
+  const most = retryAfterSeconds === undefined ? DRAINED_BYTES : DRAINED_WHILE_WAITING_BYTES
+  return Number(headers['content-length'] ?? Infinity) <= most
 }
 
 /** How HTTP says it. */
@@ -194,12 +209,7 @@ export function refusalOf(
 
 /** Throws `BadRequest`. */
 function parseRequest(text: string, caller: Caller): GraphQLRequest {
-  let json: unknown
-  try {
-    json = JSON.parse(text)
-  } catch {
-    throw new BadRequest('The body of the request is not JSON.')
-  }
+  const json = jsonOf(text)
   if (Array.isArray(json)) throw new BadRequest('Batches are not served: send one request at a time.')
   if (!isRecord(json)) {
     throw new BadRequest('The body of the request has to be a JSON object: {"query": "…", "variables": {…}}.')

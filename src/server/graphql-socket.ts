@@ -38,7 +38,7 @@ import { type OpenStream, type OpenStreams, Stall } from './open-streams.ts'
 import { Operation, type OperationSetup, type Outlet, streamEnded } from './operation.ts'
 import { Presence, type PresenceSetup } from './presence.ts'
 import { Pace, SECONDS_ABOVE_PACE, SOCKET_PACE } from './quotas.ts'
-import { callerOf, requestOf, type Caller, type GraphQLRequest } from './request.ts'
+import { callerOf, jsonOf, requestOf, type Caller, type GraphQLRequest } from './request.ts'
 import type { CalledCredentials } from './sign-in-guard.ts'
 
 export interface SocketSetup extends OperationSetup, PresenceSetup {
@@ -254,7 +254,7 @@ export class GraphQLSocket implements OpenStream {
     try {
       if (isBinary) throw new TypeError('expected text')
       // ws gives each message as one buffer unless it is told otherwise.
-      message = parseMessage((data as Buffer).toString())
+      message = parseMessage(jsonOf((data as Buffer).toString()))
     } catch (error) {
       this.close(CloseCode.BadRequest, closeReason(`Invalid message: ${(error as Error).message}`))
       return
@@ -272,7 +272,7 @@ export class GraphQLSocket implements OpenStream {
       case MessageType.Pong:
         return
       case MessageType.Subscribe:
-        this.#subscribe(message)
+        this.#subscribe(message, data as Buffer)
         return
       case MessageType.Complete: {
         const outlet = this.#operations.get(message.id)
@@ -368,7 +368,7 @@ export class GraphQLSocket implements OpenStream {
     this.write(textFrame(JSON.stringify({ type: MessageType.Pong, ...(payload && { payload }) })))
   }
 
-  #subscribe({ id, payload }: SubscribeMessage): void {
+  #subscribe({ id, payload }: SubscribeMessage, data: Buffer): void {
     const presence = this.#presence
     if (!presence) {
       this.close(CloseCode.Unauthorized, 'Unauthorized')
@@ -386,7 +386,7 @@ export class GraphQLSocket implements OpenStream {
       this.close(CloseCode.SubscriberAlreadyExists, closeReason(`Subscriber for ${id} already exists`))
       return
     }
-    const { maxOperations, access, quotas } = this.#setup
+    const { maxOperations, access, quotas, executor } = this.#setup
     const outlet = new SocketOutlet(this, id)
     if (this.#operations.size >= maxOperations) {
       const error = tooMuch('subscriptionsPerSocket', 'The socket has too many operations', maxOperations)
@@ -398,12 +398,22 @@ export class GraphQLSocket implements OpenStream {
       request = requestOf({ ...payload }, this.#caller())
     } catch (error) {
       if (!(error instanceof GraphQLError)) throw error
-      outlet.fail([error])
+      outlet.fail([executor.malformed(presence.viewer()) ?? error])
+      this.#countRefused(data.length)
       return
     }
     this.#operations.set(id, outlet)
     outlet.operation = new Operation(this.#setup, new Exchange(presence.viewer, access), outlet)
     outlet.operation.start(request)
+    if (outlet.failed) this.#countRefused(data.length)
+  }
+
+  /**
+   * As much of the pace as of the user's requests: a message is read before it can be refused, also of somebody who
+   * is to wait.
+   */
+  #countRefused(bytes: number): void {
+    for (let i = 1; i < this.#setup.executor.limits.refusedRequestWeight; i++) this.#count(bytes)
   }
 
   #caller(): Caller {
@@ -464,6 +474,8 @@ class SocketOutlet implements Outlet {
   readonly #prefix: Buffer
   onReady: (() => void) | undefined
   operation: Operation | undefined
+  /** It has had its last word, and that was an error. */
+  failed = false
 
   constructor(socket: GraphQLSocket, id: string) {
     this.#socket = socket
@@ -485,6 +497,7 @@ class SocketOutlet implements Outlet {
 
   fail(errors: readonly GraphQLError[]): void {
     const { id } = this
+    this.failed = true
     this.#socket.write(textFrame(JSON.stringify({ id, type: MessageType.Error, payload: errors })))
     this.#socket.done(this)
   }

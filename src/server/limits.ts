@@ -7,6 +7,9 @@
 import {
   GraphQLError,
   Kind,
+  Lexer,
+  Source,
+  TokenKind,
   type DocumentNode,
   type FragmentDefinitionNode,
   type SelectionSetNode,
@@ -34,7 +37,9 @@ export interface Limits {
   readonly timeoutMs: number
   /** Of one user, on all replicas that share a Redis. */
   readonly requestsPerMinute: number
-  /** The same, as the sum of what the requests cost. */
+  /** As how many of them one counts that is refused for what it is. 1: as one that is answered. */
+  readonly refusedRequestWeight: number
+  /** Of one user, as `requestsPerMinute`: the sum of what the requests cost. */
   readonly costPerMinute: number
   /** Of one user, that wait for a live read at a time; on one replica, as all that follow. */
   readonly requestsPerUser: number
@@ -58,6 +63,7 @@ export const DEFAULT_LIMITS: Limits = {
   cost: 30_000,
   timeoutMs: 30_000,
   requestsPerMinute: 6_000,
+  refusedRequestWeight: 20,
   costPerMinute: 100_000_000,
   requestsPerUser: 32,
   connectionsPerUser: 1_000,
@@ -75,6 +81,46 @@ export function tooMuch(
   return new GraphQLError(`${what}; at most ${most} is allowed. Ask for less, or in several requests.`, {
     extensions: { code: 'LIMIT_EXCEEDED', limit },
   })
+}
+
+/** A name that is no longer fits into no schema. */
+const MAX_NAME = 1_000
+
+/** Levels of brackets beside those of selection sets: fragments without a name, and the values of arguments. */
+const MORE_BRACKETS = 64
+
+/**
+ * Whether a text is nested so deep, or has a name so long, that nothing good can come of parsing it: the parser
+ * takes milliseconds to get into thousands of levels, and to quote what it cannot read. Throws the lexer's errors.
+ */
+export function checkNesting(text: string, limits: Limits): GraphQLError | undefined {
+  const most = limits.depth + MORE_BRACKETS
+  const lexer = new Lexer(new Source(text))
+  let depth = 0
+  for (let tokens = 0; tokens <= limits.tokens; tokens++) {
+    const { kind, start, end } = lexer.advance()
+    switch (kind) {
+      case TokenKind.EOF:
+        return undefined
+      case TokenKind.NAME:
+        if (end - start > MAX_NAME) {
+          const message = `Syntax Error: The name at ${start} has more than ${MAX_NAME} characters.`
+          return new GraphQLError(message, { extensions: { code: 'GRAPHQL_PARSE_FAILED' } })
+        }
+        break
+      case TokenKind.BRACE_L:
+      case TokenKind.BRACKET_L:
+      case TokenKind.PAREN_L:
+        if (++depth > most) return tooMuch('depth', 'The query is nested too deep', limits.depth)
+        break
+      case TokenKind.BRACE_R:
+      case TokenKind.BRACKET_R:
+      case TokenKind.PAREN_R:
+        depth--
+    }
+  }
+  // The parser says which limit that is over.
+  return undefined
 }
 
 /** The first limit that the document is over, if any. */

@@ -8,7 +8,13 @@
  * reached, each replica lets through at most one slice and one request too many, and what is overdrawn is
  * taken from the next slice. A reservation that Redis does not answer in time is made from memory.
  *
+ * A request that is refused for what it is takes as much as `refusedRequestWeight` that are answered: to find out
+ * that it is no good costs more than most answers do, and nothing of it is kept. So that nobody spends all
+ * of a minute's refusals at once, each replica lets a user have a burst of them, and then as many a second as make
+ * a minute's. Whoever is not signed in has the same, by address.
+ *
  * Invariant: what is kept is bounded by the users that are signed in and by `MAX_ADDRESSES`, each for a minute.
+ * Nobody who has signed in waits for what others send from the same address.
  */
 import type { Redis, Cluster } from 'ioredis'
 import {
@@ -40,6 +46,9 @@ const MAX_ADDRESSES = 50_000
 /** Addresses beyond `MAX_ADDRESSES` in a minute share one allowance: then the flood comes from everywhere. */
 const ALL_OTHERS = '*'
 
+/** Refused requests that may come at once: those of a page that is broken in many places. */
+const REFUSED_AT_ONCE = 20
+
 /** What a reservation gave: of the points asked for, so many, and milliseconds until there are more. */
 interface Grant {
   readonly granted: number
@@ -57,6 +66,8 @@ export class Allowance {
   readonly #clock: Clock
   /** Negative: overdrawn. */
   #left = 0
+  /** Charged, but not reserved yet: no request waits for that. */
+  #owed = 0
   #exhaustedUntil = 0
   #reserving = false
 
@@ -81,6 +92,14 @@ export class Allowance {
     return 0
   }
 
+  /** Takes more for what was let through already, whether there is as much or not. */
+  charge(points: number): void {
+    const paid = Math.min(points, Math.max(0, this.#left))
+    this.#left -= paid
+    this.#owed += points - paid
+    if (this.#owed > 0 || this.#left < this.#slice / 2) this.#refill()
+  }
+
   /** Milliseconds until there is anything to take, as far as is known. */
   waitMs(): number {
     return this.#left > 0 ? 0 : Math.max(0, this.#exhaustedUntil - this.#clock.now())
@@ -89,31 +108,88 @@ export class Allowance {
   #refill(): void {
     if (this.#reserving || this.#clock.now() < this.#exhaustedUntil) return
     this.#reserving = true
-    void this.#reserved(this.#slice + Math.max(0, -this.#left))
+    const owed = this.#owed
+    this.#owed = 0
+    void this.#reserved(this.#slice + Math.max(0, -this.#left) + owed, owed)
   }
 
-  async #reserved(points: number): Promise<void> {
+  /** `owed`: those of the points that are spent already. */
+  async #reserved(points: number, owed: number): Promise<void> {
     // Memory cannot fail; a counter of another kind that does is not to lock everyone out.
     const { granted, exhaustedMs } = await this.#reserve(points).catch(() => ({
       granted: points,
       exhaustedMs: 0,
     }))
     this.#reserving = false
-    this.#left += granted
+    this.#left += granted - owed
     if (exhaustedMs > 0) this.#exhaustedUntil = this.#clock.now() + exhaustedMs
-    else if (this.#left < 0) this.#refill()
+    else if (this.#left < 0 || this.#owed > 0) this.#refill()
+  }
+}
+
+/** A token bucket: so many at once, and then so many a second. */
+class Bucket {
+  readonly #perMs: number
+  readonly #most: number
+  readonly #clock: Clock
+  /** When it will be full. */
+  #fullAt = 0
+
+  constructor(perSecond: number, most: number, clock: Clock) {
+    this.#perMs = perSecond / 1_000
+    this.#most = most
+    this.#clock = clock
+  }
+
+  /** Takes one, whether there is one or not. */
+  take(): void {
+    this.#fullAt = Math.max(this.#fullAt, this.#clock.now()) + 1 / this.#perMs
+  }
+
+  /** Milliseconds until there is one. */
+  waitMs(): number {
+    return Math.max(0, Math.ceil(this.#fullAt - this.#clock.now() - (this.#most - 1) / this.#perMs))
+  }
+}
+
+/** The requests of one user, or of one address. */
+class Requests {
+  readonly #allowance: Allowance
+  readonly #refusals: Bucket
+
+  constructor(allowance: Allowance, refusals: Bucket) {
+    this.#allowance = allowance
+    this.#refusals = refusals
+  }
+
+  /** Milliseconds until one may be sent again; 0: it was counted. */
+  take(): number {
+    return this.#refusals.waitMs() || this.#allowance.take(1)
+  }
+
+  /** One was refused: of its points so many were not taken yet. */
+  refused(points: number): void {
+    this.#allowance.charge(points)
+    this.#refusals.take()
+  }
+
+  waitMs(): number {
+    return Math.max(this.#refusals.waitMs(), this.#allowance.waitMs())
   }
 }
 
 export interface RateLimitsOptions {
-  readonly limits: Pick<Limits, 'requestsPerMinute' | 'costPerMinute' | 'signInFailuresPerMinute'>
+  readonly limits: Pick<
+    Limits,
+    'requestsPerMinute' | 'refusedRequestWeight' | 'costPerMinute' | 'signInFailuresPerMinute'
+  >
   /** Shared by all replicas; whoever gives it closes it. */
   readonly redis?: { readonly client: Redis | Cluster; readonly prefix: string }
   readonly clock?: Clock
 }
 
 interface UserAllowances {
-  readonly requests: Allowance
+  readonly requests: Requests
   readonly cost: Allowance
 }
 
@@ -122,12 +198,11 @@ export class RateLimits {
   readonly #clock: Clock
   readonly #requests: Counter
   readonly #cost: Counter
-  readonly #failures: Counter
   /** By sign-in, so that nothing is put together for each request; of one user all are the same. */
   readonly #ofViewer = new WeakMap<Viewer, UserAllowances>()
   readonly #ofUser = new BoundedCache<string, UserAllowances>({ maxCount: MAX_USERS, maxBytes: Infinity })
-  readonly #ofAddress = new Map<string, Allowance>()
-  #sweepAt = 0
+  readonly #failures: Addresses<Allowance>
+  readonly #refused: Addresses<Requests>
   /** Until when anybody may have to wait who was told so. */
   #busyUntil = 0
 
@@ -136,15 +211,43 @@ export class RateLimits {
     this.#clock = clock
     this.#requests = counter('requests', limits.requestsPerMinute, redis, clock)
     this.#cost = counter('cost', limits.costPerMinute, redis, clock)
-    this.#failures = counter('failures', limits.signInFailuresPerMinute, redis, clock)
+    const failures = counter('failures', limits.signInFailuresPerMinute, redis, clock)
+    this.#failures = new Addresses(
+      (key) => this.#allowance(failures, limits.signInFailuresPerMinute, key),
+      clock,
+    )
+    const refused = counter('refused', limits.requestsPerMinute, redis, clock)
+    this.#refused = new Addresses((key) => this.#requestsOf(refused, key), clock)
   }
 
   /** Notes a request: 0, or the milliseconds that the user has to wait with it. Nobody counts as anybody. */
   request(viewer: Viewer): number {
     if (viewer.method === 'ANONYMOUS') return 0
-    const wait = this.#allowances(viewer).requests.take(1)
-    if (wait > 0) this.#busyUntil = Math.max(this.#busyUntil, this.#clock.now() + wait)
+    const wait = this.#allowances(viewer).requests.take()
+    this.#noteWait(wait)
     return wait
+  }
+
+  /** Notes that a request, which was noted, was refused for what it is. */
+  refused(viewer: Viewer): void {
+    if (viewer.method === 'ANONYMOUS') return
+    const { requests } = this.#allowances(viewer)
+    requests.refused(this.#limits.refusedRequestWeight - 1)
+    this.#noteWait(requests.waitMs())
+  }
+
+  /** Notes that a request was refused for what it is of which nobody knows who sent it. */
+  refusedFrom(address: string): void {
+    this.#refused.of(address).refused(this.#limits.refusedRequestWeight)
+  }
+
+  /** Milliseconds for which no requests from there are read, but of those who have signed in; 0: they are. */
+  refusedWaitMs(address: string): number {
+    return this.#refused.waitMs(address)
+  }
+
+  #noteWait(waitMs: number): void {
+    if (waitMs > 0) this.#busyUntil = Math.max(this.#busyUntil, this.#clock.now() + waitMs)
   }
 
   /** Whether there is anybody for whom `requestWaitMs` may give more than 0. */
@@ -163,23 +266,18 @@ export class RateLimits {
     return this.#allowances(viewer).cost.take(Math.ceil(cost))
   }
 
+  /** Notes what a request that was let through has cost beyond: the next ones wait for it. */
+  spent(viewer: Viewer, cost: number): void {
+    if (cost > 0 && viewer.method !== 'ANONYMOUS') this.#allowances(viewer).cost.charge(cost)
+  }
+
   /** Milliseconds for which no credentials from there are looked at; 0: they are. */
   signInWaitMs(address: string): number {
-    if (this.#ofAddress.size === 0) return 0
-    return this.#ofAddress.get(networkOf(address))?.waitMs() ?? this.#ofAddress.get(ALL_OTHERS)?.waitMs() ?? 0
+    return this.#failures.waitMs(address)
   }
 
   signInFailed(address: string): void {
-    this.#sweep()
-    const network = networkOf(address)
-    const isKnown = this.#ofAddress.has(network)
-    const key = isKnown || this.#ofAddress.size < MAX_ADDRESSES ? network : ALL_OTHERS
-    let allowance = this.#ofAddress.get(key)
-    if (!allowance) {
-      allowance = this.#allowance(this.#failures, this.#limits.signInFailuresPerMinute, key)
-      this.#ofAddress.set(key, allowance)
-    }
-    allowance.take(1)
+    this.#failures.of(address).take(1)
   }
 
   #allowances(viewer: Viewer): UserAllowances {
@@ -188,10 +286,9 @@ export class RateLimits {
       const key = identityOf(viewer)
       known = this.#ofUser.get(key)
       if (!known) {
-        const { requestsPerMinute, costPerMinute } = this.#limits
         known = {
-          requests: this.#allowance(this.#requests, requestsPerMinute, key),
-          cost: this.#allowance(this.#cost, costPerMinute, key),
+          requests: this.#requestsOf(this.#requests, key),
+          cost: this.#allowance(this.#cost, this.#limits.costPerMinute, key),
         }
         this.#ofUser.set(key, known, 0)
       }
@@ -204,11 +301,48 @@ export class RateLimits {
     return new Allowance(limit, (points) => reserve(counter, limit, key, points), this.#clock)
   }
 
-  /** Forgets all addresses that may try again, once a minute. The counter remembers what they did. */
+  #requestsOf(counter: Counter, key: string): Requests {
+    const { requestsPerMinute, refusedRequestWeight } = this.#limits
+    const perSecond = requestsPerMinute / refusedRequestWeight / MINUTE_S
+    return new Requests(
+      this.#allowance(counter, requestsPerMinute, key),
+      new Bucket(perSecond, Math.max(REFUSED_AT_ONCE, 2 * perSecond), this.#clock),
+    )
+  }
+}
+
+/** What each address may still do, and beyond `MAX_ADDRESSES` all others together. */
+class Addresses<T extends { waitMs(): number }> {
+  readonly #make: (key: string) => T
+  readonly #clock: Clock
+  readonly #known = new Map<string, T>()
+  #sweepAt = 0
+
+  constructor(make: (key: string) => T, clock: Clock) {
+    this.#make = make
+    this.#clock = clock
+  }
+
+  of(address: string): T {
+    this.#sweep()
+    const network = networkOf(address)
+    const isKnown = this.#known.has(network)
+    const key = isKnown || this.#known.size < MAX_ADDRESSES ? network : ALL_OTHERS
+    let known = this.#known.get(key)
+    if (!known) this.#known.set(key, (known = this.#make(key)))
+    return known
+  }
+
+  waitMs(address: string): number {
+    if (this.#known.size === 0) return 0
+    return this.#known.get(networkOf(address))?.waitMs() ?? this.#known.get(ALL_OTHERS)?.waitMs() ?? 0
+  }
+
+  /** Forgets all that may try again, once a minute. The counter remembers what they did. */
   #sweep(): void {
     if (this.#clock.now() < this.#sweepAt) return
     this.#sweepAt = this.#clock.now() + MINUTE_S * 1_000
-    for (const [key, allowance] of this.#ofAddress) if (allowance.waitMs() === 0) this.#ofAddress.delete(key)
+    for (const [key, known] of this.#known) if (known.waitMs() === 0) this.#known.delete(key)
   }
 }
 

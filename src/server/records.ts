@@ -7,6 +7,7 @@
  */
 import { GraphQLError, OperationTypeNode } from 'graphql'
 import type { AuditLog, AuditRecord } from '../access/audit/audit.ts'
+import { writtenNotes } from '../access/audit/written.ts'
 import type { Reads } from '../access/reads.ts'
 import type { Viewer } from '../access/viewer.ts'
 import { systemClock, type Clock } from '../fleet/clock.ts'
@@ -28,7 +29,7 @@ export interface Subject extends DocumentName {
   readonly startedAt: number | null
 }
 
-type Noted = Partial<Pick<Reads, 'denied' | 'privileged'>>
+type Noted = Partial<Pick<Reads, 'denied' | 'privileged' | 'written'>>
 
 /** Codes of errors that tell of too much, too often, or what is not allowed, and not of a mistake. */
 const REFUSED = new Set([
@@ -38,6 +39,8 @@ const REFUSED = new Set([
   'PERSISTED_QUERY_NOT_FOUND',
   'INTROSPECTION_DISABLED',
 ])
+
+const LOST = 'Less may be seen of it than when it was followed first: rights were taken.'
 
 /** A record has room for some lines. */
 const MAX_MESSAGE = 2_000
@@ -58,16 +61,23 @@ export class Records {
   /** An operation was executed. `subject` is asked only where there is something to tell. */
   executed(
     type: OperationTypeNode,
-    { denied, privileged }: Noted,
+    { denied, privileged, written = [] }: Noted,
     errors: readonly GraphQLError[] | undefined,
     subject: () => Subject,
   ): void {
     const isDenied = denied !== undefined && denied.size > 0
     const isPrivileged = privileged !== undefined && privileged.length > 0
     if (type === OperationTypeNode.MUTATION) {
+      const about = subject()
+      const notes = writtenNotes(written)
+      for (const { outcome, clusters, message } of notes) {
+        this.#write('MUTATION', outcome, [...clusters], message, about)
+      }
+      // What it says beyond that.
+      if (notes.length > 0 && !errors && !isPrivileged) return
       const outcome = isDenied ? 'DENIED' : errors ? 'FAILED' : 'ALLOWED'
-      const message = [...(errors ?? []).map(({ message }) => message), ...(privileged ?? [])].join('; ')
-      this.#write('MUTATION', outcome, [...(denied ?? [])], message || null, subject())
+      const message = [...(errors ?? []).map(wordsOf), ...(privileged ?? [])].join('; ')
+      this.#write('MUTATION', outcome, [...(denied ?? [])], message || null, about)
       return
     }
     if (isDenied) this.#write('DENIED', 'DENIED', [...denied], null, subject())
@@ -108,6 +118,11 @@ export class Records {
     if (error instanceof GraphQLError && isForbidden([error])) {
       this.#write('DENIED', 'DENIED', [], error.message, subject())
     }
+  }
+
+  /** Whoever follows something may see less of these clusters than before, or nothing; the stream goes on. */
+  lost(clusters: readonly string[], subject: Subject): void {
+    this.#write('DENIED', 'DENIED', [...clusters], LOST, subject)
   }
 
   /** Somebody was connected until their sign-in ended. */
@@ -155,6 +170,12 @@ function inRecords(privileged: readonly string[]): readonly (readonly string[])[
     room -= text.length + 2
   }
   return records
+}
+
+/** What is wrong with an input is said in words that quote it, and it may be that of a Secret. */
+function wordsOf({ message, extensions: { code, argument } }: GraphQLError): string {
+  if (code !== 'BAD_USER_INPUT') return message
+  return `The input is wrong${typeof argument === 'string' ? ` at ${argument}` : ''}.`
 }
 
 function isForbidden(errors: readonly GraphQLError[]): boolean {

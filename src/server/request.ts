@@ -36,6 +36,9 @@ export class BadRequest extends GraphQLError {
 /** Levels of lists and objects in variables: a filter has a few. */
 const MAX_VARIABLES_DEPTH = 32
 
+/** And in all that is sent, for the message of a WebSocket that holds them, and for what we do not read. */
+const MAX_JSON_DEPTH = 2 * MAX_VARIABLES_DEPTH
+
 /** An id is no longer than a prefix and a hash of any kind; a name in a manifest neither. */
 const MAX_DOCUMENT_ID = 256
 
@@ -83,6 +86,55 @@ export function requestOf(sent: Readonly<Record<string, unknown>>, caller: Calle
     variables: variables ?? undefined,
     caller,
   }
+}
+
+/**
+ * The value of a JSON text. Throws `BadRequest`, also for one that is nested deeper than anything a client means:
+ * levels by the ten thousand take milliseconds to make objects of, and to count them in the text takes some
+ * microseconds.
+ */
+export function jsonOf(text: string): unknown {
+  if (isDeep(text)) {
+    throw new BadRequest(`The request is nested deeper than ${MAX_JSON_DEPTH} levels.`)
+  }
+  try {
+    return JSON.parse(text)
+  } catch {
+    throw new BadRequest('The body of the request is not JSON.')
+  }
+}
+
+function isDeep(text: string): boolean {
+  let depth = 0
+  for (let i = 0; i < text.length; i++) {
+    switch (text.charCodeAt(i)) {
+      case QUOTE:
+        i = endOfString(text, i)
+        break
+      case OPEN_LIST:
+      case OPEN_OBJECT:
+        if (++depth > MAX_JSON_DEPTH) return true
+        break
+      case CLOSE_LIST:
+      case CLOSE_OBJECT:
+        depth--
+    }
+  }
+  return false
+}
+
+const [QUOTE, BACKSLASH, OPEN_LIST, CLOSE_LIST, OPEN_OBJECT, CLOSE_OBJECT] = [
+  0x22, 0x5c, 0x5b, 0x5d, 0x7b, 0x7d,
+]
+
+/** Where the string ends that begins at `start`; of one without an end, where the text does. */
+function endOfString(text: string, start: number): number {
+  for (let i = start + 1; i < text.length; i++) {
+    const code = text.charCodeAt(i)
+    if (code === QUOTE) return i
+    if (code === BACKSLASH) i++
+  }
+  return text.length
 }
 
 function persistedQuery(extensions: Record<string, unknown> | null | undefined): unknown {

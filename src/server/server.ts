@@ -14,8 +14,10 @@ import type { AuditLog } from '../access/audit/audit.ts'
 import type { ProxyPeer } from '../access/authentication/proxy.ts'
 import { everything, type Policy } from '../access/policy.ts'
 import type { Viewer } from '../access/viewer.ts'
+import { Freshness } from '../events/freshness.ts'
 import { systemClock, type Clock } from '../fleet/clock.ts'
 import type { Fleet } from '../fleet/fleet.ts'
+import type { Scope } from '../fleet/selection.ts'
 import type { GraphQLSchema } from 'graphql'
 import { EventStreamEndpoint } from './event-stream-endpoint.ts'
 import { Executor, failed, type ExecutorOptions } from './execution.ts'
@@ -100,7 +102,7 @@ export interface ServerSetup {
    * believed. Those on loopback are. A certificate of our client CA is not enough: others may have one.
    */
   readonly isProxy?: (peer: ProxyPeer) => boolean
-  /** For `/readyz`. */
+  /** For `/readyz`, and for queries that wait for what was written. */
   readonly fleet: Pick<Fleet, 'clusters'>
   readonly options?: ServerOptions
   /** Of this program, for `/version`. */
@@ -140,6 +142,9 @@ export class OpenAccess extends Error {
 
 const PATH = '/graphql'
 
+/** A scope that holds no object. */
+const NOTHING: Scope = { namespaces: new Set() }
+
 /** Clients of a server that stops are sent away within this time, at most: the next has to take them all. */
 const DRAIN_MS = 2_000
 
@@ -158,6 +163,7 @@ export async function startServer(setup: ServerSetup): Promise<RunningServer> {
   const limits = { ...DEFAULT_LIMITS, ...options.limits }
   const rates = new RateLimits({ limits, clock, ...(setup.redis && { redis: setup.redis }) })
   const records = setup.audit && new Records(setup.audit, clock)
+  const freshness = new Freshness(setup.fleet, clock)
   const { documents } = options
   const executor = new Executor({
     schema: setup.schema,
@@ -169,6 +175,12 @@ export async function startServer(setup: ServerSetup): Promise<RunningServer> {
     ...(documents && { trusted: readTrustedDocuments(documents.folder, documents.only) }),
     introspection: options.introspection ?? graphiql,
     ...(options.answerBytes !== undefined && { answerBytes: options.answerBytes }),
+    reach: (viewer, { cursor, timeoutMs, signal }) =>
+      freshness.reach(cursor, timeoutMs, signal, (cluster, kind) => {
+        const { scope, state } = setup.policy.read(viewer, cluster, kind)
+        // What is not known yet may be waited for, and is not told of.
+        return scope ?? (state === 'DECIDED' ? undefined : NOTHING)
+      }),
     rightsKey,
   })
   let draining = false
@@ -177,7 +189,7 @@ export async function startServer(setup: ServerSetup): Promise<RunningServer> {
   )
   const waiting = new Waiting(clock, executor.limits.timeoutMs, quotas)
   const { socketBytes = 64 * 1024, keepAliveMs = 12_000, initTimeoutMs = 10_000 } = options.live ?? {}
-  const access = guardSignIns(inTime(setup.access, clock, initTimeoutMs), { rates, records })
+  const access = guardSignIns(inTime(setup.access, clock, initTimeoutMs), { rates, records, anonymous })
   const slowReaders = new SlowReaders(clock)
   const endpoint = { executor, access, waiting, logger, slowReaders, draining: () => draining }
   const graphql = new GraphQLEndpoint(endpoint)

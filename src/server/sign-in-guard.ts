@@ -1,7 +1,7 @@
 /**
- * Stands before access control: from where too many sign-ins have failed no credentials are looked at that are
- * not known to be good already, and every failure is counted and recorded. Whoever guesses tokens learns nothing
- * more, and costs nothing more, after the first of them.
+ * Stands before access control: from where too many sign-ins have failed, or too much has come that is no request,
+ * no credentials are looked at that are not known to be good already, and every failure is counted and recorded.
+ * Whoever guesses tokens learns nothing more, and costs nothing more, after the first of them.
  *
  * Invariant: nobody who has signed in is locked out by what others send from the same address, nor by what they
  * send from everywhere: addresses are shared, and a flood of them has one allowance.
@@ -9,7 +9,7 @@
 import { GraphQLError } from 'graphql'
 import { AuthenticationError, type Credentials } from '../access/authentication/authenticator.ts'
 import type { Viewer } from '../access/viewer.ts'
-import { tooManyRequests } from './admission.ts'
+import { tooManyRequests, tooOften } from './admission.ts'
 import type { Access } from './exchange.ts'
 import type { RateLimits } from './rate-limits.ts'
 import { NO_DOCUMENT, type Records } from './records.ts'
@@ -20,11 +20,19 @@ export interface SignInGuardOptions {
   readonly records: Records | undefined
 }
 
+interface AccessGuardOptions extends SignInGuardOptions {
+  /** Nobody has to sign in: then nobody is told from others by their address either. Default false. */
+  readonly anonymous?: boolean
+}
+
 /** Where the credentials come from, where the transport knows it. */
 export type CalledCredentials = Credentials & { readonly caller?: Caller }
 
 /** The same, but throws, or rejects with, RATE_LIMITED, before anything of the credentials is looked at. */
-export function guardSignIns(access: Access, { rates, records }: SignInGuardOptions): Access {
+export function guardSignIns(
+  access: Access,
+  { rates, records, anonymous = false }: AccessGuardOptions,
+): Access {
   const failed = (error: unknown, caller: Caller): never => {
     if (isUnauthenticated(error)) {
       rates.signInFailed(caller.remoteAddress ?? '')
@@ -36,22 +44,36 @@ export function guardSignIns(access: Access, { rates, records }: SignInGuardOpti
     records?.refused([error], () => ({ viewer, caller, ...NO_DOCUMENT, startedAt: null }))
     return error
   }
+  /** What whoever is not known is told who comes from there; `undefined`: to come in. */
+  const refusalOf = ({ remoteAddress }: Caller): GraphQLError | undefined => {
+    const signInMs = rates.signInWaitMs(remoteAddress ?? '')
+    const refusedMs = rates.refusedWaitMs(remoteAddress ?? '')
+    if (signInMs === 0 && refusedMs === 0) return undefined
+    return signInMs >= refusedMs ? tooManyFailures(signInMs) : tooManyRefused(refusedMs)
+  }
   return {
     refusal(credentials: CalledCredentials) {
       const caller = credentials.caller ?? callerOf(credentials.remoteAddress)
-      const waitMs = rates.signInWaitMs(caller.remoteAddress ?? '')
-      if (waitMs === 0 && !rates.isAnyoneWaiting) return undefined
+      const refusal = refusalOf(caller)
+      if (!refusal && !rates.isAnyoneWaiting) return undefined
       const viewer = access.known?.(credentials)
-      if (!viewer) return waitMs > 0 ? refused(tooManyFailures(waitMs), null, caller) : undefined
+      if (!viewer) return refusal && refused(refusal, null, caller)
       const ownMs = rates.requestWaitMs(viewer)
       return ownMs > 0 ? refused(tooManyRequests(ownMs), viewer, caller) : undefined
     },
+    refused(credentials: CalledCredentials) {
+      const viewer = access.known?.(credentials)
+      if (viewer) {
+        if (rates.request(viewer) === 0) rates.refused(viewer)
+      } else if (!anonymous) {
+        const caller = credentials.caller ?? callerOf(credentials.remoteAddress)
+        rates.refusedFrom(caller.remoteAddress ?? '')
+      }
+    },
     authenticate(credentials: CalledCredentials) {
       const caller = credentials.caller ?? callerOf(credentials.remoteAddress)
-      const waitMs = rates.signInWaitMs(caller.remoteAddress ?? '')
-      if (waitMs > 0 && !access.known?.(credentials)) {
-        throw refused(tooManyFailures(waitMs), null, caller)
-      }
+      const refusal = refusalOf(caller)
+      if (refusal && !access.known?.(credentials)) throw refused(refusal, null, caller)
       try {
         const viewer = access.authenticate(credentials)
         return 'then' in viewer ? viewer.catch((error: unknown) => failed(error, caller)) : viewer
@@ -73,9 +95,9 @@ function isUnauthenticated(error: unknown): error is Error {
 }
 
 function tooManyFailures(waitMs: number): GraphQLError {
-  const retryAfterSeconds = Math.ceil(waitMs / 1_000)
-  return new GraphQLError(
-    `Too many sign-ins from this address have failed. Try again in ${retryAfterSeconds} s.`,
-    { extensions: { code: 'RATE_LIMITED', limit: 'signInFailuresPerMinute', retryAfterSeconds } },
-  )
+  return tooOften('signInFailuresPerMinute', 'Too many sign-ins from this address have failed', waitMs)
+}
+
+function tooManyRefused(waitMs: number): GraphQLError {
+  return tooOften('requestsPerMinute', 'Too many requests from this address were refused', waitMs)
 }

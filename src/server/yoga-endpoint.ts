@@ -15,7 +15,7 @@ import { Exchange } from './exchange.ts'
 import { credentialsOf, refusalOf, RESPONSE_JSON, type EndpointOptions } from './graphql-endpoint.ts'
 import { graphiqlPage } from './graphiql.ts'
 import { callerOfRequest } from './reply.ts'
-import { requestOf } from './request.ts'
+import { BadRequest, requestOf } from './request.ts'
 
 /** One of them makes a GET a request that no foreign site can send. */
 const CSRF_HEADERS = ['x-fleetgraph-csrf', 'x-graphql-yoga-csrf', 'apollo-require-preflight'] as const
@@ -39,6 +39,8 @@ export function yogaEndpoint(
 
   const execute = async (params: GraphQLParams, { req, res }: Sockets) => {
     try {
+      const early = access.refusal?.(credentialsOf(req))
+      if (early) throw early
       const request = requestOf(asSent(params, req), callerOfRequest(req))
       const viewer = await access.authenticate(credentialsOf(req))
       const exchange = new Exchange(viewer, access)
@@ -58,6 +60,7 @@ export function yogaEndpoint(
         ? result
         : notExecuted(result, 400)
     } catch (error) {
+      if (error instanceof BadRequest) access.refused?.(credentialsOf(req))
       const told =
         error instanceof GraphQLError ? error : internal(error, logger, undefined, callerOfRequest(req))
       const { status, headers } = refusalOf(error, retryAfterOf(told))

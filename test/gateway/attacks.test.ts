@@ -344,6 +344,64 @@ describe('too often', () => {
     expect((await ask('alice')).status).toBe(200)
   })
 
+  it('one user whose requests are refused has fewer of them, and others lose nothing by it', async () => {
+    const replies = []
+    for (let i = 0; i < 40; i++) replies.push(await ask('clumsy', `{ nothing } # ${i}`))
+    const bad = replies.filter(({ status }) => status === 400)
+    const told = replies.filter(({ status }) => status === 429)
+    // 200 in a minute, of which each takes 20; the last of them, and what it overdraws, is told only after it.
+    expect(bad.length).toBeGreaterThanOrEqual(9)
+    expect(bad.length).toBeLessThanOrEqual(12)
+    expect(bad.length + told.length).toBe(40)
+    expect(told.every(({ code }) => code === 'RATE_LIMITED')).toBe(true)
+    expect(Number(told.at(-1)?.headers['retry-after'])).toBeGreaterThan(0)
+    expect((await ask('alice')).status).toBe(200)
+  })
+
+  it.each([
+    ['what is no JSON', '{"query":', 400],
+    ['what is nested without end', `{"query":"{ a }","variables":{"f":${'['.repeat(60_000)}`, 400],
+    ['what is too large', ' '.repeat(1 << 19), 413],
+  ] as const)('one user who sends %s is told to wait', async (_name, body, status) => {
+    const user = `sender${body.length}`
+    await ask(user)
+    const statuses: number[] = []
+    for (let i = 0; i < 30; i++) {
+      const reply = await sendAttack(narrow, { name: '', body: () => body, status }, user).catch(() => null)
+      // Whoever has to wait may be cut off while they send.
+      statuses.push(reply?.status ?? 429)
+    }
+    expect(statuses.slice(0, 8)).toEqual(Array(8).fill(status))
+    expect(statuses.slice(-15)).toEqual(Array(15).fill(429))
+    expect((await ask(user)).status).toBe(429)
+    expect((await ask('alice')).status).toBe(200)
+  })
+
+  it('one user who floods a WebSocket with what is refused is told to wait', async () => {
+    const socket = new WebSocket(`ws://127.0.0.1:${narrow.port}/graphql`, 'graphql-transport-ws', {
+      headers: { authorization: `Bearer ${tokenOf('flooder')}` },
+    })
+    await once(socket, 'open')
+    socket.send('{"type":"connection_init"}')
+    await once(socket, 'message')
+    const codes: (string | undefined)[] = []
+    const payloads = [{ query: '{ nothing }' }, { query: '{' }]
+    for (let i = 0; i < 30; i++) {
+      socket.send(JSON.stringify({ id: `${i}`, type: 'subscribe', payload: payloads[i % 2] }))
+      const [data] = (await once(socket, 'message')) as [Buffer]
+      const { payload } = JSON.parse(data.toString()) as {
+        payload: readonly { extensions: { code: string; retryAfterSeconds?: number } }[]
+      }
+      codes.push(payload[0]?.extensions.code)
+      if (i === 29) expect(payload[0]?.extensions.retryAfterSeconds).toBeGreaterThan(0)
+    }
+    socket.terminate()
+    expect(codes.slice(0, 8)).not.toContain('RATE_LIMITED')
+    expect(codes.slice(-15)).toEqual(Array(15).fill('RATE_LIMITED'))
+    expect((await ask('flooder')).status).toBe(429)
+    expect((await ask('alice')).status).toBe(200)
+  })
+
   it('what requests cost counts as well', async () => {
     const codes = []
     for (let i = 0; i < 12; i++)

@@ -252,6 +252,10 @@ describe('one user has so many', () => {
       type: 'error',
       payload: [exceeded('requestsPerUser')],
     })
+    const mutation = ['mutation { rename(to: "x") }', {}, { authorization: 'ann' }] as const
+    const refused = await server.ask(...mutation)
+    expect(refused.status).toBe(429)
+    expect(await refused.json()).toMatchObject({ errors: [exceeded('requestsPerUser')] })
     expect(server.access.contexts.length).toBe(before)
     client.subscribe('4', '{ animals(first: 1) { id } }')
     expect(await client.next()).toMatchObject({ id: '4', type: 'next' })
@@ -261,6 +265,8 @@ describe('one user has so many', () => {
     await eventually(() => expect(server.load.requests).toBe(0))
     client.subscribe('5', 'mutation { rename(to: "x") }')
     expect(await client.next()).toMatchObject({ id: '5', type: 'next' })
+    expect(await (await server.ask(...mutation)).json()).toMatchObject({ data: { rename: 'x' } })
+    expect(server.load.requests).toBe(0)
   })
 })
 

@@ -7,7 +7,12 @@ import { eventually } from '../support/eventually.ts'
 import { FakeClock, settled } from '../support/fake-clock.ts'
 import { startRedisServer, type RedisServer } from '../support/redis-server.ts'
 
-const LIMITS = { requestsPerMinute: 100, costPerMinute: 10_000, signInFailuresPerMinute: 10 }
+const LIMITS = {
+  requestsPerMinute: 100,
+  costPerMinute: 10_000,
+  signInFailuresPerMinute: 10,
+  refusedRequestWeight: 10,
+}
 const viewer = (name: string) => viewerOf({ name, groups: [] }, { method: 'TOKEN', issuer: 'tokens' })
 
 /** Takes one after the other, as requests come, and gives how many were let through. */
@@ -93,6 +98,65 @@ describe('limits in memory', () => {
   })
 })
 
+describe('a refused request', () => {
+  const WEIGHT = 10
+  const limits = { ...LIMITS, requestsPerMinute: 1_000, refusedRequestWeight: WEIGHT }
+  /** At the pace at which refused requests may come for long: one in 600 ms. */
+  const slowly = (clock: FakeClock) => clock.advance(600)
+
+  it('takes as much of the minute as its weight says; one that is answered takes one', async () => {
+    const clock = new FakeClock()
+    const rates = new RateLimits({ limits, clock })
+    for (let i = 0; i < 50; i++) {
+      expect(rates.request(viewer('alice'))).toBe(0)
+      rates.refused(viewer('alice'))
+      await slowly(clock)
+    }
+    expect(await taken(() => rates.request(viewer('alice')), 700)).toBe(1_000 - 50 * WEIGHT)
+    expect(await taken(() => rates.request(viewer('bob')), 1_200)).toBe(1_000)
+  })
+
+  it('locks nobody out who is mistaken a few times, and says when to come again to who goes on', async () => {
+    const clock = new FakeClock()
+    const rates = new RateLimits({ limits, clock })
+    const mistake = () => {
+      const wait = rates.request(viewer('alice'))
+      if (wait === 0) rates.refused(viewer('alice'))
+      return wait
+    }
+    expect(await taken(mistake, 20)).toBe(20)
+    const wait = mistake()
+    expect(wait).toBe(600)
+    expect(rates.isAnyoneWaiting).toBe(true)
+    expect(rates.requestWaitMs(viewer('alice'))).toBe(600)
+    expect(rates.requestWaitMs(viewer('bob'))).toBe(0)
+    await clock.advance(wait)
+    expect(mistake()).toBe(0)
+    expect(mistake()).toBe(600)
+  })
+
+  it('of somebody unknown counts for the address that it comes from', async () => {
+    const clock = new FakeClock()
+    const rates = new RateLimits({ limits, clock })
+    for (let i = 0; i < 20; i++) {
+      expect(rates.refusedWaitMs('203.0.113.7')).toBe(0)
+      rates.refusedFrom('203.0.113.7')
+      await settled()
+    }
+    expect(rates.refusedWaitMs('203.0.113.7')).toBe(600)
+    expect(rates.refusedWaitMs('203.0.113.8')).toBe(0)
+    expect(rates.signInWaitMs('203.0.113.7')).toBe(0)
+  })
+
+  it('of nobody in particular counts for nobody', async () => {
+    const rates = new RateLimits({ limits })
+    const nobody = viewerOf({ name: 'system:anonymous', groups: [] })
+    for (let i = 0; i < 100; i++) rates.refused(nobody)
+    await settled()
+    expect(rates.request(nobody)).toBe(0)
+  })
+})
+
 describe('a network', () => {
   it.each([
     ['203.0.113.7', '203.0.113.7'],
@@ -134,6 +198,28 @@ describe('limits in Redis', () => {
     }
     expect(through).toBeGreaterThanOrEqual(97)
     expect(through).toBeLessThanOrEqual(103)
+  })
+
+  it('are used up on all replicas by what one of them refuses', async () => {
+    const [one, other] = await Promise.all([replica('c'), replica('c')])
+    for (let i = 0; i < 8; i++) {
+      expect(one.request(viewer('alice'))).toBe(0)
+      one.refused(viewer('alice'))
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+    // 80 of 100 are gone, and a slice that the first replica holds.
+    const client = clients.at(-1)!
+    await eventually(async () => {
+      const [key] = await client.keys('c:rate:requests:*')
+      expect(Number(await client.get(key!))).toBeGreaterThanOrEqual(80)
+    })
+    let through = 0
+    for (let i = 0; i < 60; i++) {
+      if (other.request(viewer('alice')) === 0) through++
+      await new Promise((resolve) => setTimeout(resolve, 2))
+    }
+    expect(through).toBeGreaterThanOrEqual(15)
+    expect(through).toBeLessThanOrEqual(22)
   })
 
   it('are kept in memory while Redis does not answer, or is away', async () => {

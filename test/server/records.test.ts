@@ -35,4 +35,33 @@ describe('what is recorded of a request', () => {
       ['DENIED', 'DENIED'],
     ])
   })
+
+  it('says where the input of a mutation was wrong, and nothing of what was in it', () => {
+    const records: AuditNote[] = []
+    const log = new Records({ record: (record) => void records.push(record) }, new FakeClock())
+    const subject = () => ({ viewer: alice, caller: undefined, ...NO_DOCUMENT, startedAt: null })
+    const message = '"12345678901234567890" is no number that can be kept exactly'
+    const extensions = { code: 'BAD_USER_INPUT', argument: 'input.manifest' }
+    const refused = new GraphQLError('There is no operation "x" of yours.', {
+      extensions: { code: 'OPERATION_NOT_FOUND' },
+    })
+    const errors = [new GraphQLError(message, { extensions }), refused]
+    log.executed(OperationTypeNode.MUTATION, {}, errors, subject)
+    expect(records).toMatchObject([
+      {
+        type: 'MUTATION',
+        outcome: 'FAILED',
+        message: 'The input is wrong at input.manifest.; There is no operation "x" of yours.',
+      },
+    ])
+  })
+
+  it('tells of a stream that shows less of which clusters, and of whom', () => {
+    const records: AuditNote[] = []
+    const log = new Records({ record: (record) => void records.push(record) }, new FakeClock())
+    log.lost(['west', 'east'], { viewer: alice, caller: undefined, ...NO_DOCUMENT, startedAt: null })
+    expect(records).toMatchObject([
+      { type: 'DENIED', outcome: 'DENIED', clusters: ['east', 'west'], user: { name: 'alice' } },
+    ])
+  })
 })

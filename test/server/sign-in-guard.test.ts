@@ -19,7 +19,13 @@ function fixture(limits: { requestsPerMinute?: number } = {}) {
     known: ({ headers }: Credentials) => (headers.authorization === 'ada' ? ada : undefined),
   }
   const rates = new RateLimits({
-    limits: { requestsPerMinute: 100, costPerMinute: 1_000, signInFailuresPerMinute: 5, ...limits },
+    limits: {
+      requestsPerMinute: 100,
+      refusedRequestWeight: 10,
+      costPerMinute: 1_000,
+      signInFailuresPerMinute: 5,
+      ...limits,
+    },
     clock,
   })
   const guard = guardSignIns(access, {

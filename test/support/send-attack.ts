@@ -84,19 +84,21 @@ export function sendBytes(port: number, ...parts: readonly (string | Buffer)[]):
   })
 }
 
-/** Somebody who asks for a page of pods every few milliseconds. */
+/** Somebody who asks for a page of pods every few milliseconds; or several, one after the other. */
 export class HonestClient {
   readonly #server: AttackedServer
   readonly #everyMs: number
+  readonly #users: readonly string[]
   #running = true
   readonly #loop: Promise<void>
   /** Milliseconds of each answer. */
   readonly latencies: number[] = []
   readonly failures: string[] = []
 
-  constructor(server: AttackedServer, everyMs = 20) {
+  constructor(server: AttackedServer, everyMs = 20, users: readonly string[] = ['alice']) {
     this.#server = server
     this.#everyMs = everyMs
+    this.#users = users
     this.#loop = this.#run()
   }
 
@@ -108,11 +110,12 @@ export class HonestClient {
   async #run(): Promise<void> {
     const body = JSON.stringify({ query: '{ pods(first: 20) { nodes { name namespace status } } }' })
     while (this.#running) {
+      const user = this.#users[this.latencies.length % this.#users.length]!
       const started = performance.now()
       try {
         const response = await fetch(`${this.#server.url}/graphql`, {
           method: 'POST',
-          headers: { 'content-type': 'application/json', authorization: `Bearer ${tokenOf('alice')}` },
+          headers: { 'content-type': 'application/json', authorization: `Bearer ${tokenOf(user)}` },
           body,
         })
         const text = await response.text()
