@@ -17,6 +17,7 @@ interface GraphTypes {
     ID: { Input: string; Output: string }
     /** Rows hold whole seconds since 1970; measured times, in milliseconds, go out as `Date`. */
     DateTime: { Input: Seconds; Output: Seconds | Date }
+    IntOrString: { Input: number | string; Output: number | string }
     JSON: { Input: unknown; Output: unknown }
   }
 }

@@ -5,6 +5,7 @@
 import type { AuditReader } from '../access/audit/audit.ts'
 import type { AuthorizedFleet } from '../access/authorized-fleet.ts'
 import type { Viewer } from '../access/viewer.ts'
+import type { Writes } from '../writes/writes.ts'
 import { systemClock, type Clock } from '../fleet/clock.ts'
 import { createLoaders, type Loaders } from './loaders.ts'
 
@@ -15,6 +16,8 @@ export interface GraphContext {
   readonly loaders: Loaders
   /** What was done and refused, as far as the viewer may read it; absent: nothing is kept. */
   readonly audit?: AuditReader
+  /** How clusters are changed; absent: not at all. */
+  readonly writes?: Writes
   /** Of subscriptions that wait for a time. */
   readonly clock: Clock
   /** Ends the live reads of the request, and its subscription. */
@@ -26,8 +29,16 @@ export function createContext(
   fleet: AuthorizedFleet,
   signal?: AbortSignal,
   clock: Clock = systemClock,
-  audit?: AuditReader,
+  { audit, writes }: Pick<GraphContext, 'audit' | 'writes'> = {},
 ): GraphContext {
   const loaders = createLoaders(fleet, signal)
-  return { viewer: fleet.viewer, fleet, loaders, clock, ...(audit && { audit }), ...(signal && { signal }) }
+  return {
+    viewer: fleet.viewer,
+    fleet,
+    loaders,
+    clock,
+    ...(audit && { audit }),
+    ...(writes && { writes }),
+    ...(signal && { signal }),
+  }
 }

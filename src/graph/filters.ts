@@ -8,6 +8,7 @@ import type { Cluster } from '../fleet/fleet.ts'
 import type { IndexName } from '../fleet/table.ts'
 import type { IndexCondition, Selection } from '../fleet/selection.ts'
 import { LabelSelectorError, matchesLabels, parseLabelSelector } from '../kubernetes/label-selector.ts'
+import { quoted } from '../kubernetes/quoted.ts'
 import type { LabelSelector, Row, Seconds } from '../kubernetes/rows.ts'
 import { builder, type Types } from './builder.ts'
 import type { GraphContext } from './context.ts'
@@ -320,5 +321,5 @@ export function unknownCluster(name: string, known: readonly Cluster[], argument
     names.length === 0
       ? 'The fleet has no cluster yet.'
       : `${near.length > 0 ? 'Near it' : 'Known'}: ${names.join(', ')}${more}.`
-  return badUserInput(`There is no cluster "${name}". ${hint}`, argument)
+  return badUserInput(`There is no cluster ${quoted(name)}. ${hint}`, argument)
 }

@@ -5,7 +5,8 @@
 import { builder } from './builder.ts'
 import { LIVE_ERROR_CODES, type LiveError } from './errors.ts'
 import { AnnotationRef, keyValues } from './metadata.ts'
-import { yamlOf, type Manifest } from './manifest.ts'
+import { yamlOf } from '../kubernetes/json.ts'
+import type { Manifest } from './manifest.ts'
 
 /**
  * Marks a field that waits for an API server, as the user, for whoever asked: an event that selects one is

@@ -1,8 +1,5 @@
-/**
- * Whole objects as the API server gives them, made fit to show: `managedFields` cut out, and no data of
- * a Secret. It knows JSON and YAML, and neither GraphQL nor how an object is fetched.
- */
-import { stringify } from 'yaml'
+/** Whole objects, read live, or why they could not be read. */
+import { isObject, presentable, type KubernetesJson } from '../kubernetes/json.ts'
 import { liveErrorOf, type LiveError } from './errors.ts'
 
 /** A manifest, or why there is none: exactly one of `object` and `error` is set. */
@@ -10,27 +7,6 @@ export interface Manifest {
   readonly object: KubernetesJson | null
   readonly error: LiveError | null
 }
-
-/** An object of the Kubernetes API, as far as the graph looks into it. */
-export interface KubernetesJson {
-  readonly apiVersion?: string
-  readonly kind?: string
-  readonly metadata?: {
-    readonly name?: string
-    readonly namespace?: string
-    readonly uid?: string
-    readonly creationTimestamp?: string
-    readonly labels?: Readonly<Record<string, string>>
-    readonly annotations?: Readonly<Record<string, string>>
-    readonly [field: string]: unknown
-  }
-  readonly [field: string]: unknown
-}
-
-/** Stands where a Secret's value was. */
-const REDACTED = '<redacted>'
-
-const LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration'
 
 /** `kind` is what was asked for: items of a list say none themselves. */
 export async function manifestOf(read: () => Promise<unknown>, kind: string): Promise<Manifest> {
@@ -43,35 +19,4 @@ export async function manifestOf(read: () => Promise<unknown>, kind: string): Pr
   } catch (error) {
     return { object: null, error: liveErrorOf(error) }
   }
-}
-
-/** Without `managedFields`; the values of a Secret's `data` and `stringData` are replaced, their keys stay. */
-export function presentable(object: KubernetesJson, secret: boolean): KubernetesJson {
-  const { managedFields: _managedFields, ...metadata } = object.metadata ?? {}
-  if (!secret && !(object.kind === 'Secret' && object.apiVersion === 'v1')) return { ...object, metadata }
-  const { [LAST_APPLIED]: applied, ...annotations } = metadata.annotations ?? {}
-  return {
-    ...object,
-    metadata: { ...metadata, ...(applied !== undefined && { annotations }) },
-    ...redacted('data', object['data']),
-    ...redacted('stringData', object['stringData']),
-  }
-}
-
-/**
- * As `kubectl get -o yaml` writes it: no anchors, no folded lines, and texts in quotes that YAML 1.1 takes for
- * something else. kubectl reads YAML 1.1: it would apply the text `yes` as a boolean.
- */
-export function yamlOf(object: KubernetesJson): string {
-  return stringify(object, { aliasDuplicateObjects: false, lineWidth: 0, compat: 'yaml-1.1' })
-}
-
-export function isObject(value: unknown): value is KubernetesJson {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
-function redacted(field: string, values: unknown): Record<string, unknown> {
-  if (values === undefined || values === null) return {}
-  if (!isObject(values)) return { [field]: REDACTED }
-  return { [field]: Object.fromEntries(Object.keys(values).map((key) => [key, REDACTED])) }
 }

@@ -44,6 +44,18 @@ function timeOf(seconds: Seconds): string {
 
 const ISO_8601 = /^\d{4}-\d{2}-\d{2}([Tt]\d{2}:\d{2}(:\d{2}(\.\d+)?)?([Zz]|[+-]\d{2}:?\d{2}))?$/
 
+builder.scalarType('IntOrString', {
+  description:
+    'A whole number or a text, as Kubernetes has it for ports and percentages: `8080`, `"http"`, `"25%"`.',
+  serialize: (value) => value,
+  parseValue: (value) => {
+    if (typeof value === 'string' || (typeof value === 'number' && Number.isSafeInteger(value))) return value
+    throw new GraphQLError('Expected a whole number or a text, such as 8080 or "http".', {
+      extensions: { code: 'BAD_USER_INPUT' },
+    })
+  },
+})
+
 builder.scalarType('JSON', {
   description: 'Any JSON value: the shape is that of the object in the Kubernetes API.',
   serialize: (value) => value,

@@ -46,7 +46,7 @@ function fixture(viewer: Viewer | (() => Viewer)) {
     const schema = createSchema()
     const source = parse(document)
     expect(validate(schema, source)).toEqual([])
-    const contextValue = createContext(view, stop.signal, clock, trail.readerFor(viewer))
+    const contextValue = createContext(view, stop.signal, clock, { audit: trail.readerFor(viewer) })
     return { schema, document: source, variableValues: variables, contextValue }
   }
   return {

@@ -4,13 +4,17 @@ import { FakeClock, settled } from '../support/fake-clock.ts'
 import { shopFleet } from '../support/shop.ts'
 import { follow } from './follow.ts'
 
-const ROLLOUT = `subscription ($name: String!, $kind: WorkloadKind!, $timeout: Int) {
-  rollout(cluster: "prod-eu", namespace: "shop", kind: $kind, name: $name, timeout: $timeout) {
+const ROLLOUT = `subscription ($name: String!, $kind: WorkloadKind!, $timeout: Int, $generation: Float) {
+  rollout(
+    cluster: "prod-eu", namespace: "shop", kind: $kind, name: $name, timeout: $timeout, generation: $generation
+  ) {
     status reason message desired updated ready available cluster { name } workload { name kind }
   }
 }`
 
-async function setUp(variables: { name?: string; kind?: string; timeout?: number } = {}) {
+async function setUp(
+  variables: { name?: string; kind?: string; timeout?: number; generation?: number } = {},
+) {
   const shop = shopFleet()
   const clock = new FakeClock()
   const rollout = await follow(shop.fleet, ROLLOUT, {
@@ -138,6 +142,70 @@ describe('a rollout', () => {
     expect(await rollout.rest()).toMatchObject([{ status: 'NOT_FOUND' }])
   })
 
+  describe('that is followed from a generation on', () => {
+    const notSeen = { status: 'PROGRESSING', reason: 'GenerationNotSeen' }
+
+    it('is not complete by the state before, and is when the new one is', async () => {
+      const old = shopFleet().eu.table('Deployment').get('shop', 'web')!.generation
+      const { clock, rollout, step } = await setUp({ generation: old + 1 })
+      expect(await rollout.next()).toMatchObject({
+        ...notSeen,
+        message: `Generation ${old + 1} has not been seen yet: the last that is known is ${old}.`,
+        ready: 2,
+      })
+      step({ ready: 3, available: 3, rollout: complete, resourceVersion: '11' })
+      expect(await rollout.next()).toMatchObject({ ...notSeen, ready: 3 })
+      const progressing = { status: 'PROGRESSING', reason: null, message: 'on its way' } as const
+      step({ generation: old + 1, rollout: progressing, resourceVersion: '12' })
+      expect(await rollout.next()).toMatchObject({ status: 'PROGRESSING', reason: null })
+      step({ generation: old + 1, rollout: complete, resourceVersion: '13' })
+      expect(await rollout.rest()).toMatchObject([{ status: 'COMPLETE' }])
+      expect(clock.pending).toBe(0)
+    })
+
+    it('counts a state of that generation, and of a later one', async () => {
+      const { generation } = shopFleet().eu.table('StatefulSet').get('shop', 'db')!
+      for (const asked of [0, generation - 1, generation].filter((asked) => asked >= 0)) {
+        const { rollout } = await setUp({ name: 'db', kind: 'StatefulSet', generation: asked })
+        expect((await rollout.rest()).map(({ status }) => status)).toEqual(['COMPLETE'])
+      }
+    })
+
+    it('is waited for where there is no such workload yet', async () => {
+      const { eu, rollout, web } = await setUp({ name: 'fresh', generation: 1 })
+      expect(await rollout.next()).toMatchObject({ ...notSeen, workload: null, desired: 0 })
+      const row = { ...web(), name: 'fresh', uid: 'fresh', generation: 1, rollout: complete }
+      eu.apply('Deployment', { type: 'Apply', row: { ...row, resourceVersion: '11' } })
+      expect(await rollout.rest()).toMatchObject([{ status: 'COMPLETE', workload: { name: 'fresh' } }])
+    })
+
+    it('does not end with the workload that was there before, and does with its own', async () => {
+      const { eu, rollout, web } = await setUp({ generation: 1_000 })
+      await rollout.next()
+      const before = web()
+      eu.apply('Deployment', { type: 'Delete', row: { ...before, resourceVersion: '11' } })
+      expect(await rollout.next()).toMatchObject({ ...notSeen, workload: null })
+      const anew = { ...before, uid: 'anew', generation: 1_000, resourceVersion: '12' }
+      eu.apply('Deployment', { type: 'Apply', row: anew })
+      expect(await rollout.next()).toMatchObject({ status: 'PROGRESSING', workload: { name: 'web' } })
+      eu.apply('Deployment', { type: 'Delete', row: { ...anew, resourceVersion: '13' } })
+      expect(await rollout.rest()).toMatchObject([{ status: 'DELETED' }])
+    })
+
+    it('says in the end that it was not seen', async () => {
+      const { clock, rollout, web } = await setUp({ generation: 1_000, timeout: 30 })
+      await rollout.next()
+      const last = rollout.rest()
+      await clock.advance(30_000)
+      expect(await last).toMatchObject([
+        {
+          status: 'TIMED_OUT',
+          message: `It was not complete after 30 seconds: Generation 1000 has not been seen yet: the last that is known is ${web().generation}.`,
+        },
+      ])
+    })
+  })
+
   it('leaves no timer when its reader goes', async () => {
     const { clock, rollout } = await setUp()
     await rollout.next()
@@ -152,6 +220,9 @@ describe('a rollout', () => {
   it.each([
     ['timeout', { timeout: 0 }],
     ['timeout', { timeout: 86_401 }],
+    ['generation', { generation: -1 }],
+    ['generation', { generation: 1.5 }],
+    ['generation', { generation: 2 ** 53 }],
   ])('names the argument that is wrong: %s', async (argument, variables) => {
     await expect(setUp(variables)).rejects.toMatchObject({
       errors: [{ extensions: { code: 'BAD_USER_INPUT', argument } }],

@@ -16,7 +16,8 @@ describe('the tour', () => {
   it.each(files)('%s is a valid document, and a query is answered without errors', async (file) => {
     const text = readFileSync(new URL(file, folder), 'utf8')
     expect(validate(createSchema(), parse(text))).toEqual([])
-    if (/^subscription /m.test(text)) return
+    // Mutations are carried out by the README's own test.
+    if (/^(subscription|mutation) /m.test(text)) return
     const { data, errors } = await ask(shopFleet().fleet, text)
     expect(errors).toEqual([])
     expect(data).toBeTruthy()

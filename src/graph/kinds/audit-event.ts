@@ -19,7 +19,10 @@ const AuditEventType = builder.enumType('AuditEventType', {
   description: 'What an audit record is about.',
   values: {
     MUTATION: { description: 'A mutation was executed.' },
-    DENIED: { description: 'Somebody was shown nothing of a cluster where they asked.' },
+    DENIED: {
+      description:
+        'Somebody was shown nothing of a cluster where they asked, or may see less of it in a stream than before.',
+    },
     PRIVILEGED_READ: {
       description: 'Something was read beyond what lists show: a log, a manifest, an object of any kind.',
     },

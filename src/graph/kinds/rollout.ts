@@ -7,6 +7,7 @@ import type { RolloutState, WorkloadKind, WorkloadRow } from '../../kubernetes/r
 import { builder } from '../builder.ts'
 import { within } from '../changes.ts'
 import { WorkloadKindEnum } from '../enums.ts'
+import { badUserInput } from '../errors.ts'
 import { unknownCluster } from '../filters.ts'
 import { Outlet } from '../outlet.ts'
 import { ClusterRef, Workload } from '../refs.ts'
@@ -77,6 +78,8 @@ interface RolloutRequest {
   readonly namespace: string
   readonly kind: WorkloadKind
   readonly name: string
+  /** States of an earlier one tell nothing of what is waited for. */
+  readonly generation: number
   readonly timeoutMs: number
 }
 
@@ -93,16 +96,24 @@ builder.subscriptionField('rollout', (t) =>
       namespace: t.arg.string({ required: true, description: 'Namespace.' }),
       kind: t.arg({ type: WorkloadKindEnum, required: true, description: 'Kind of the workload.' }),
       name: t.arg.string({ required: true, description: 'Name of the workload.' }),
+      generation: t.arg.float({
+        description:
+          'Only states of this `generation` or a later one count, a whole number: the one that the object has in a mutation’s result, so that what is followed right after it is not told how the state before stood. Until such a state is known it is PROGRESSING with the reason `GenerationNotSeen`, also where the workload is not known at all. Without it every state counts.',
+      }),
       timeout: t.arg.int({
         defaultValue: DEFAULT_TIMEOUT_S,
         description: `Seconds to wait for it at most: 1 to ${MAX_TIMEOUT_S}.`,
       }),
     },
-    subscribe: (_root, { timeout, cluster: clusterName, ...reference }, { fleet, clock, signal }) => {
+    subscribe: (
+      _root,
+      { timeout, generation, cluster: clusterName, ...reference },
+      { fleet, clock, signal },
+    ) => {
       const cluster = fleet.cluster(clusterName)
       if (!cluster) throw unknownCluster(clusterName, fleet.clusters(), 'cluster')
       const timeoutMs = within('timeout', timeout ?? DEFAULT_TIMEOUT_S, 1, MAX_TIMEOUT_S) * 1000
-      const request = { ...reference, cluster, timeoutMs }
+      const request = { ...reference, cluster, generation: wholeNumber(generation ?? 0), timeoutMs }
       return new Outlet<Progress>({
         feed: (outlet, ended) => follow(request, fleet, clock, outlet, ended),
         signal,
@@ -120,11 +131,12 @@ async function follow(
   outlet: Outlet<Progress>,
   signal: AbortSignal,
 ): Promise<void> {
-  const { cluster, namespace, kind, name, timeoutMs } = request
+  const { cluster, namespace, kind, name, generation, timeoutMs } = request
   const done = new AbortController()
   const end = () => done.abort()
   signal.addEventListener('abort', end, { once: true })
   let row: WorkloadRow | null = null
+  const isOld = (row: WorkloadRow) => row.generation < generation
   /** It is there, as far as this stream has told since it began. */
   let present = false
   let timedOut = false
@@ -134,6 +146,13 @@ async function follow(
   })
   const tell = (status: ProgressStatus, reason: string | null, message: string | null) =>
     outlet.push({ status, cluster, reason, message, row })
+  /** False where there is nothing to wait for. */
+  const tellAbsent = (): boolean => {
+    row = null
+    const { status, reason, message } = absent(request, fleet)
+    tell(status, reason, message)
+    return status !== 'NOT_FOUND'
+  }
   const source = fleet.follow(
     {
       type: 'rows',
@@ -149,28 +168,39 @@ async function follow(
     for await (const event of source) {
       const { type, object, message } = event as LiveEvent<WorkloadRow>
       if (object) {
-        if (type === 'DELETED') return tell('DELETED', null, message)
+        if (type === 'DELETED') {
+          if (!isOld(object)) return tell('DELETED', null, message)
+          // What is waited for was made after it.
+          present = false
+          if (!tellAbsent()) return
+          await outlet.taken()
+          continue
+        }
         present = true
         if (row && sameProgress(row, object)) continue
         row = object
+        if (isOld(object)) {
+          tell('PROGRESSING', NOT_SEEN, notSeen(request, object))
+          await outlet.taken()
+          continue
+        }
         const { status, reason, message: sentence } = object.rollout
         tell(status, reason, sentence)
         if (status === 'COMPLETE' || status === 'FAILED') return
       } else if (type === 'RESYNC') {
         present = false
       } else if (type === 'CLUSTER_DOWN') {
-        tell(row?.rollout.status ?? 'PROGRESSING', 'ClusterDown', message)
+        tell(row && !isOld(row) ? row.rollout.status : 'PROGRESSING', 'ClusterDown', message)
       } else if (!present) {
-        if (row) return tell('DELETED', null, 'It was deleted meanwhile.')
-        const problem = absent(request, fleet)
-        tell(problem.status, problem.reason, problem.message)
-        if (problem.status === 'NOT_FOUND') return
+        if (row && !isOld(row)) return tell('DELETED', null, 'It was deleted meanwhile.')
+        if (!tellAbsent()) return
       }
       await outlet.taken()
     }
     if (timedOut) {
       const seconds = timeoutMs / 1000
-      const last = row?.rollout.message ? `: ${row.rollout.message}` : ''
+      const why = generation > 0 && (!row || isOld(row)) ? notSeen(request, row) : row?.rollout.message
+      const last = why ? `: ${why.replace(/\.$/, '')}` : ''
       tell('TIMED_OUT', null, `It was not complete after ${seconds} seconds${last}.`)
     }
   } finally {
@@ -178,6 +208,18 @@ async function follow(
     signal.removeEventListener('abort', end)
     end()
   }
+}
+
+const NOT_SEEN = 'GenerationNotSeen'
+
+function notSeen({ generation }: RolloutRequest, row: WorkloadRow | null): string {
+  const known = row ? `the last that is known is ${row.generation}` : 'no such workload is known'
+  return `Generation ${generation} has not been seen yet: ${known}.`
+}
+
+function wholeNumber(generation: number): number {
+  if (Number.isSafeInteger(generation) && generation >= 0) return generation
+  throw badUserInput(`"generation" is ${generation}: it has to be a whole number from 0.`, 'generation')
 }
 
 function sameProgress(a: WorkloadRow, b: WorkloadRow): boolean {
@@ -196,13 +238,18 @@ function sameProgress(a: WorkloadRow, b: WorkloadRow): boolean {
 
 /** What to say of a workload that is not in memory: it may still come, or there is none. */
 function absent(
-  { cluster, namespace, kind, name }: RolloutRequest,
+  request: RolloutRequest,
   fleet: AuthorizedFleet,
 ): { readonly status: ProgressStatus; readonly reason: string | null; readonly message: string } {
+  const { cluster, namespace, kind, name, generation } = request
   const { state, reason } = fleet.coverage([kind], [cluster])[0]!
   const why = state !== 'CURRENT' && reason ? ` ${reason}` : ''
   if (state === 'SYNCING' || state === 'UNREACHABLE') {
     return { status: 'PROGRESSING', reason: state, message: `It is not known yet.${why}` }
+  }
+  // Somebody has been told of it.
+  if (generation > 0 && (state === 'CURRENT' || state === 'STALE')) {
+    return { status: 'PROGRESSING', reason: NOT_SEEN, message: `It is not known yet.${why}` }
   }
   return {
     status: 'NOT_FOUND',

@@ -11,7 +11,7 @@ import { ingressesTo, podsBehind, workloadsBehind } from '../relations.ts'
 import { namespacedFields } from './namespaced.ts'
 import { podList } from './pod.ts'
 
-const ServiceType = builder.enumType('ServiceType', {
+export const ServiceType = builder.enumType('ServiceType', {
   description: 'How far a Service reaches.',
   values: {
     ClusterIP: { description: 'Inside of the cluster.' },

@@ -1,0 +1,4 @@
+/** `annotate`: annotations of objects of any kind. */
+import { metadataField } from './metadata-values.ts'
+
+metadataField('annotate')
