@@ -12,7 +12,11 @@ import { dirname, resolve } from 'node:path'
 import { isCollection, isMap, isPair, isScalar, LineCounter, parseDocument, type Document } from 'yaml'
 import * as z from 'zod'
 import { isClusterName } from './fleet/sources/source.ts'
+import { LabelSelectorError, parseLabelSelector } from './kubernetes/label-selector.ts'
 import { DEFAULT_LIMITS } from './server/limits.ts'
+import { expressionProblem } from './writes/cel.ts'
+import { VERBS } from './writes/change.ts'
+import { isRegistry } from './writes/images.ts'
 
 const labels = z
   .record(z.string(), z.string())
@@ -104,6 +108,54 @@ const authenticatingProxy = z.strictObject({
   extraHeaderPrefix: z.string().min(1).default('X-Remote-Extra-'),
 })
 
+const DNS_LABEL = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/
+
+const policy = z
+  .strictObject({
+    name: z.string().max(63).regex(DNS_LABEL, 'expected lower-case letters, digits and "-"'),
+    description: z.string().optional(),
+    verbs: z.array(z.enum(VERBS)).min(1).optional(),
+    kinds: texts.min(1).optional(),
+    clusters: z.array(clusterName).min(1).optional(),
+    clusterSelector: z.string().min(1).optional(),
+    action: z.enum(['deny', 'confirm']).default('deny'),
+    expression: z.string().min(1).max(10_000),
+    message: z.string().min(1).max(500).optional(),
+    messageExpression: z.string().min(1).max(10_000).optional(),
+  })
+  .superRefine(({ name, expression, messageExpression, clusterSelector }, context) => {
+    const check = (key: string, text: string | undefined, result: 'bool' | 'string') => {
+      const problem = text === undefined ? undefined : expressionProblem(text, result)
+      if (problem === undefined) return
+      context.addIssue({
+        code: 'custom',
+        path: [key],
+        message: `the policy "${name}" is not valid CEL at ${problem}`,
+        input: text,
+      })
+    }
+    check('expression', expression, 'bool')
+    check('messageExpression', messageExpression, 'string')
+    try {
+      if (clusterSelector !== undefined) parseLabelSelector(clusterSelector)
+    } catch (error) {
+      if (!(error instanceof LabelSelectorError)) throw error
+      const message = `the policy "${name}": ${error.message.replace(/\.$/, '')}`
+      context.addIssue({ code: 'custom', path: ['clusterSelector'], message, input: clusterSelector })
+    }
+  })
+
+const policies = z.array(policy).superRefine((all, context) => {
+  const names = new Set<string>()
+  for (const [index, { name }] of all.entries()) {
+    if (names.has(name)) {
+      const message = 'expected a name that no policy before it has'
+      context.addIssue({ code: 'custom', path: [index, 'name'], message, input: name })
+    }
+    names.add(name)
+  }
+})
+
 const accessMode = z.enum(['rbac', 'subjectAccessReview', 'passthrough'])
 
 const schema = z.strictObject({
@@ -144,6 +196,7 @@ const schema = z.strictObject({
       cost: count(100, 100_000_000).default(DEFAULT_LIMITS.cost),
       timeoutMs: count(100, 600_000).default(DEFAULT_LIMITS.timeoutMs),
       requestsPerMinute: count(1, 10_000_000).default(DEFAULT_LIMITS.requestsPerMinute),
+      refusedRequestWeight: count(1, 1_000).default(DEFAULT_LIMITS.refusedRequestWeight),
       costPerMinute: count(100, 1_000_000_000).default(DEFAULT_LIMITS.costPerMinute),
       requestsPerUser: count(1, 100_000).default(DEFAULT_LIMITS.requestsPerUser),
       connectionsPerUser: count(1, 1_000_000).default(DEFAULT_LIMITS.connectionsPerUser),
@@ -206,6 +259,31 @@ const schema = z.strictObject({
       mode: accessMode.default('rbac'),
       modes: z.record(clusterName, accessMode).default({}),
       reviewCacheSeconds: seconds(0, 300).default(10),
+    })
+    .prefault({}),
+  changes: z
+    .strictObject({
+      protectedNamespaces: z
+        .array(
+          z
+            .string()
+            .regex(/^[a-z0-9][-a-z0-9]*\*?$|^\*$/, 'expected a namespace, or its beginning and a "*"'),
+        )
+        .default([]),
+      protectedClusters: z.array(clusterName).default([]),
+      maxReplicas: count(0, 1_000_000).default(1000),
+      allowedRegistries: z
+        .array(
+          z
+            .string()
+            .refine(isRegistry, 'expected a registry: docker.io, ghcr.io/acme, registry.example.com:5000'),
+        )
+        .default([]),
+      allowHostPath: z.boolean().default(false),
+      confirmAbove: count(0, 1_000_000).default(0),
+      planMinutes: z.number().min(0.1).max(1_440).default(10),
+      keepHours: z.number().min(0.1).max(8_760).default(24),
+      policies: policies.default([]),
     })
     .prefault({}),
   audit: z
@@ -312,6 +390,7 @@ export function entryKeys(): ReadonlyMap<string, readonly string[]> {
     ...Object.entries(signIns).map(
       ([key, { shape }]) => [`authentication.${key}`, Object.keys(shape)] as const,
     ),
+    ['changes.policies', Object.keys(policy.shape)],
   ])
 }
 

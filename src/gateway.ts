@@ -36,6 +36,14 @@ import { TrustedDocumentsError } from './server/trusted-documents.ts'
 import { demoFleet } from './simulator/fixtures/demo-fleet.ts'
 import { demoUsers } from './simulator/fixtures/demo-people.ts'
 import { startSimulator, type ControlledCluster, type Simulator } from './simulator/simulator.ts'
+import { recordStep } from './writes/audit.ts'
+import { createMemoryOperationStore } from './writes/memory-operation-store.ts'
+import type { OperationOwner } from './writes/operation.ts'
+import { createPlans } from './writes/plans.ts'
+import { createPolicies } from './writes/policies.ts'
+import { redisOperationStore } from './writes/redis-operation-store.ts'
+import { stepper } from './writes/steps/stepper.ts'
+import { createWrites, type OwnedWrites } from './writes/writing.ts'
 
 export { createToken, printTokenEntry, requireTokensFile } from './access/authentication/static-tokens.ts'
 export { leastPrivilegedRole, type Right } from './fleet/least-privilege.ts'
@@ -141,8 +149,21 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
   const redis = sharedRedis(config, logger)
   const revocations = redis && redisRevocations({ connection: redis, clock: systemClock })
   const trail = auditTrailOf(config, redis, logger)
+  const writes = writesOf(config, {
+    redis,
+    trail,
+    fleetFor: ({ user, method, issuer, clusters }) =>
+      new AuthorizedFleet(
+        fleet,
+        viewerOf(user, { method, issuer, clusters: clusters && new Set(clusters) }),
+        policy,
+        hub,
+      ),
+    onError: (error) => logger.error({ err: error }, 'a change failed by a bug'),
+  })
   let authentication: Authentication | undefined
   const closeFleet = async (): Promise<void> => {
+    await writes.close()
     await authentication?.close()
     revocations?.close()
     hub.close()
@@ -173,12 +194,10 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
         known: (credentials) => signIns.known?.(credentials),
         onEnd: (viewer, listener) => signIns.onEnd(viewer, listener),
         contextFor: (viewer, ended) =>
-          createContext(
-            new AuthorizedFleet(fleet, viewer, policy, hub),
-            ended,
-            systemClock,
-            trail.readerFor(viewer),
-          ),
+          createContext(new AuthorizedFleet(fleet, viewer, policy, hub), ended, systemClock, {
+            audit: trail.readerFor(viewer),
+            writes,
+          }),
         eyesChanged,
       },
       audit: trail,
@@ -258,6 +277,38 @@ function sharedRedis({ redis }: Config, logger: Logger): RedisConnection | undef
     prefix: redis.prefix,
     ...(redis.caFile !== '' && { caFile: redis.caFile }),
     onError: (error) => logger.warn({ error: error.message }, 'trouble with Redis'),
+  })
+}
+
+/** Operations and plans are kept where all replicas see them, or in this process. */
+function writesOf(
+  { changes }: Config,
+  {
+    redis,
+    trail,
+    fleetFor,
+    onError,
+  }: {
+    readonly redis: RedisConnection | undefined
+    readonly trail: AuditTrail
+    readonly fleetFor: (owner: OperationOwner) => AuthorizedFleet
+    readonly onError: (error: unknown) => void
+  },
+): OwnedWrites {
+  const clock = systemClock
+  const keepMs = changes.keepHours * 3_600_000
+  return createWrites({
+    stepper,
+    policies: createPolicies(changes),
+    store: redis
+      ? redisOperationStore({ connection: redis, clock, keepMs })
+      : createMemoryOperationStore(clock, { keepMs }),
+    plans: createPlans({ clock, ...(redis && { redis }), ttlMs: changes.planMinutes * 60_000 }),
+    clock,
+    fleetFor,
+    mayReadAll: (viewer) => trail.readerFor(viewer).allowed,
+    onStep: (head, result) => recordStep(trail, head, result),
+    onError,
   })
 }
 

@@ -153,4 +153,73 @@ describe('the configuration', () => {
       [expect.objectContaining({ name: 'shop.prod-eu' })],
     )
   })
+
+  describe('of policies', () => {
+    const policy = (...lines: readonly string[]) =>
+      problems(`changes:\n  policies:\n    - name: rule\n${lines.map((line) => `      ${line}\n`).join('')}`)
+
+    it('takes a good one, which denies unless it says otherwise', () => {
+      expect(policy('expression: replicas == null || replicas < 10')).toEqual([])
+      const path = file('changes: { policies: [{ name: rule, expression: object != null }] }\n')
+      expect(loadConfig(path, {}).changes).toMatchObject({
+        policies: [{ name: 'rule', action: 'deny', expression: 'object != null' }],
+        maxReplicas: 1000,
+        allowHostPath: false,
+      })
+    })
+
+    it.each([
+      ['1 +', '1:4: Unexpected token: EOF'],
+      ['user.nam == "a"', '1:6: No such key: nam'],
+      ['objct == null', '1:1: Unknown variable: objct'],
+      ['request.verb', '1:1: it is of type string, expected bool'],
+      ['cluster.labels.env == 1', '1:1: no such overload: string == int'],
+    ])('names the policy and the position of what is not valid in %s', (expression, problem) => {
+      expect(policy(`expression: '${expression}'`)).toEqual([
+        expect.stringContaining(
+          `file.yaml:4:19: changes.policies[0].expression: the policy "rule" is not valid CEL at ${problem}`,
+        ),
+      ])
+    })
+
+    it('points into the lines of a long one', () => {
+      const [problem] = policy('expression: |', '  object != null &&', '    usr.name == "a"')
+      expect(problem).toContain('is not valid CEL at 2:3: Unknown variable: usr')
+    })
+
+    it('checks what makes the message, and the cluster selector', () => {
+      expect(policy('expression: "true"', 'messageExpression: 1 + 1')[0]).toContain(
+        'changes.policies[0].messageExpression: the policy "rule" is not valid CEL at 1:1: it is of type int, expected string',
+      )
+      expect(policy('expression: "true"', 'clusterSelector: env in prod')[0]).toMatch(
+        /^file\.yaml:5:24: changes\.policies\[0\]\.clusterSelector: the policy "rule": The label selector .* is not valid at character 8/,
+      )
+    })
+
+    it('refuses verbs that no mutation has, names that are none, and names that are taken', () => {
+      expect(policy('expression: "true"', 'verbs: [scal]')[0]).toContain('changes.policies[0].verbs[0]')
+      expect(problems('changes: { policies: [{ name: A, expression: "true" }] }')[0]).toContain(
+        'policies[0].name',
+      )
+      const one = '{ name: a, expression: "true" }'
+      expect(problems(`changes: { policies: [${one}, ${one}] }`)[0]).toContain(
+        'changes.policies[1].name: expected a name that no policy before it has',
+      )
+    })
+
+    it('refuses an expression that is a program', () => {
+      const long = Array.from({ length: 1_500 }, () => '1').join('+')
+      expect(policy(`expression: ${long} == 1`)[0]).toContain('maxAstNodes')
+    })
+
+    it('refuses what is no namespace and no registry', () => {
+      expect(problems('changes: { protectedNamespaces: [kube-*, "*-system"] }')).toEqual([
+        expect.stringContaining('changes.protectedNamespaces[1]: expected a namespace'),
+      ])
+      expect(problems('changes: { allowedRegistries: [ghcr.io/acme, acme, https://ghcr.io] }')).toEqual([
+        expect.stringContaining('changes.allowedRegistries[1]: expected a registry'),
+        expect.stringContaining('changes.allowedRegistries[2]: expected a registry'),
+      ])
+    })
+  })
 })
