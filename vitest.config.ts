@@ -17,7 +17,9 @@ export default defineConfig({
         ssr,
         test: {
           name: 'unit',
-          include: ['test/{kubernetes,fleet,events,access,graph,server,simulator,config}/**/*.test.ts'],
+          include: [
+            'test/{kubernetes,fleet,events,access,writes,graph,server,simulator,config}/**/*.test.ts',
+          ],
           // On a machine that has much else to do.
           testTimeout: 20_000,
         },

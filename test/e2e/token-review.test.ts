@@ -11,6 +11,7 @@ import { systemClock } from '../../src/fleet/clock.ts'
 import { createApiClient } from '../../src/kubernetes/api-client.ts'
 import type { ApiClient } from '../../src/kubernetes/client.ts'
 import { type ControlPlane, startControlPlane } from '../support/control-plane.ts'
+import { eventually } from '../support/eventually.ts'
 
 let plane: ControlPlane
 let client: ApiClient
@@ -66,6 +67,15 @@ async function tokenOf(name: string, audiences?: readonly string[]): Promise<str
   return status.token
 }
 
+async function isKnown(token: string): Promise<boolean> {
+  const { status } = await client.json<{ readonly status: { readonly authenticated?: boolean } }>({
+    method: 'POST',
+    path: '/apis/authentication.k8s.io/v1/tokenreviews',
+    body: { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenReview', spec: { token } },
+  })
+  return status.authenticated ?? false
+}
+
 const refusal = async (made: Authentication, token: string): Promise<string> => {
   try {
     await made.authenticate(bearer(token))
@@ -118,8 +128,29 @@ describe('service accounts of a real API server', () => {
     const end = new Promise<SignInEnd>((resolve) => made.onEnd(viewer, resolve))
     await client.json({ method: 'DELETE', path: `${ACCOUNTS}/gone` })
     await account('gone')
-    // The API server itself remembers a good token for ten seconds.
     expect((await end).code).toBe('REVOKED')
+    expect(await refusal(made, token)).toBe('UNAUTHENTICATED')
+  })
+
+  it('lose what they have open about a second after the API server says no, however long answers hold', async () => {
+    await account('watched')
+    const token = await tokenOf('watched')
+    const made = reviewing({ cacheSeconds: 300 })
+    const viewer = await made.authenticate(bearer(token))
+    let endedAt = Infinity
+    const end = new Promise<SignInEnd>((resolve) => made.onEnd(viewer, resolve)).then((end) => {
+      endedAt = performance.now()
+      return end
+    })
+    await client.json({ method: 'DELETE', path: `${ACCOUNTS}/watched` })
+    // The API server itself remembers a good token for ten seconds: it is asked here when it forgets.
+    await eventually(async () => expect(await isKnown(token)).toBe(false), {
+      timeoutMs: 20_000,
+      everyMs: 50,
+    })
+    const refusedAt = performance.now()
+    expect((await end).code).toBe('REVOKED')
+    expect(endedAt - refusedAt).toBeLessThan(2_000)
     expect(await refusal(made, token)).toBe('UNAUTHENTICATED')
   })
 

@@ -89,6 +89,9 @@ describe.skipIf(executablePath === undefined)('GraphiQL', () => {
       'Workload',
       'Service',
       'Live',
+      'Deploy',
+      'Expose',
+      'Plan',
       'Trouble',
     ])
   })

@@ -29,8 +29,8 @@ function blocks(language: string): string[] {
   )
 }
 
-/** Of the tour, without the subscription at its end. */
-const queries = blocks('graphql').filter((document) => !document.includes('\nsubscription '))
+/** Of the tour, what only reads and is answered once. */
+const queries = blocks('graphql').filter((document) => /\nquery /.test(document))
 
 interface LiveChange {
   readonly type: string
@@ -139,12 +139,12 @@ describe('the README', () => {
       .toSorted()
       .map((name) => readFileSync(join(TOUR, name), 'utf8'))
     const shown = blocks('graphql')
-    expect(shown).toHaveLength(5)
-    expect(files.slice(0, 5)).toEqual(shown)
+    expect(shown).toHaveLength(8)
+    expect(files.slice(0, 8).toSorted()).toEqual(shown.toSorted())
   })
 
   it('follows what happens to the pods of the shop, from what is there on', async () => {
-    const document = blocks('graphql').at(-1)!
+    const document = blocks('graphql').find((block) => block.includes('\nsubscription '))!
     const client = createClient({ url: demo.url.replace('http', 'ws'), webSocketImpl: WebSocket })
     const shown: Record<string, number> = {}
     for await (const { data, errors } of client.iterate<{ podChanges: LiveChange }>({ query: document })) {
@@ -243,6 +243,33 @@ describe('the README', () => {
         ]),
       })
     }
+  })
+
+  it('deploys to the production clusters, opens links to what runs there, and scales what was planned', async () => {
+    const [deploy, expose, plan] = blocks('graphql').filter((document) => /\nmutation /.test(document))
+    const deployed = await demo.query<{ deploy: { summary: object; results: object[] } }>(deploy!)
+    expect(deployed.deploy.summary).toEqual({ ok: true, message: '4 created (prod-eu, prod-us).' })
+    const exposed = await demo.query<{ expose: { results: object[] } }>(expose!)
+    const created = { outcome: 'CREATED', error: null }
+    const links = [{ url: expect.stringMatching(/^http:\/\/[\d.]+:80$/) as string }]
+    expect(exposed.expose.results).toEqual([
+      { clusterName: 'prod-eu', ...created, links },
+      { clusterName: 'prod-us', ...created, links },
+    ])
+    const planned = await demo.query<{ plan: { token: string; blastRadius: object; results: object[] } }>(
+      plan!,
+    )
+    expect(planned.plan).toMatchObject({
+      blastRadius: { clusters: ['prod-eu', 'prod-us'], podsAdded: 4, budgets: [] },
+      results: [{ message: '1 → 3 replicas', diff: expect.stringContaining('+  replicas: 3') }, {}],
+    })
+    const confirm = `mutation ($token: String!) {
+      confirm(token: $token) { replayed summary { message } results { outcome } }
+    }`
+    const { token } = planned.plan
+    const confirmed = { summary: { message: '2 updated (prod-eu, prod-us).' }, results: [{}, {}] }
+    expect(await demo.query(confirm, { token })).toMatchObject({ confirm: { ...confirmed, replayed: false } })
+    expect(await demo.query(confirm, { token })).toMatchObject({ confirm: { ...confirmed, replayed: true } })
   })
 
   it.skipIf(kubectl === undefined)(

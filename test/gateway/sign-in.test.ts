@@ -4,7 +4,10 @@
  * their sign-ins.
  */
 import { randomUUID } from 'node:crypto'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { type RawData, WebSocket } from 'ws'
 import { startGatewayProcess, type GatewayProcess } from '../support/gateway-process.ts'
 import { eventually } from '../support/eventually.ts'
@@ -19,6 +22,7 @@ const RBAC = '/apis/rbac.authorization.k8s.io/v1'
 const open: { close(): Promise<unknown> }[] = []
 let provider: OidcProvider
 let replicas: readonly GatewayProcess[]
+let kubeconfigs: string
 let cluster: SimulatedCluster
 let http: KubernetesHttp
 
@@ -67,6 +71,7 @@ beforeAll(async () => {
   const { path } = keep(
     kubeconfigDirectory([{ name: 'lab', kubeconfig: JSON.stringify(cluster.simulator.kubeconfig()) }]),
   )
+  kubeconfigs = path
   replicas = await Promise.all(
     ports.map(async (port) =>
       keep(
@@ -85,7 +90,7 @@ beforeAll(async () => {
                 backchannelLogout: true,
               },
             ],
-            tokenReviews: [{ cluster: 'lab', cacheSeconds: 1 }],
+            tokenReviews: [{ cluster: 'lab', cacheSeconds: 300 }],
           },
         }),
       ),
@@ -261,8 +266,52 @@ describe('a service account', () => {
     }
     const socket = keep(new Socket(replicas[0]!, status.token))
     await eventually(() => expect([...socket.names]).toEqual(['green/settings']))
+    const deletedAt = performance.now()
     await http.must(http.delete('/api/v1/namespaces/green/serviceaccounts/default'))
     expect(await socket.closed).toMatchObject({ code: 4401 })
+    // Its answers would hold for minutes.
+    expect(performance.now() - deletedAt).toBeLessThan(3_000)
+  })
+})
+
+describe('a token that only its provider knows', () => {
+  it('loses its streams about a second after it was revoked, and is refused then', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'fleetgraph-introspection-'))
+    onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
+    const clientSecretFile = join(folder, 'secret')
+    writeFileSync(clientSecretFile, provider.client.secret)
+    const gateway = keep(
+      await startGatewayProcess({
+        clusters: [{ type: 'directory', path: kubeconfigs }],
+        authentication: {
+          oidc: [
+            {
+              issuer: provider.issuer,
+              audiences: [provider.client.id],
+              username: { claim: 'sub', prefix: 'oidc:' },
+              groups: { claim: 'groups', prefix: 'oidc:' },
+              introspection: { clientId: provider.client.id, clientSecretFile, cacheSeconds: 300 },
+            },
+          ],
+        },
+      }),
+    )
+    const { accessToken } = await provider.login('alice')
+    await eventually(async () => expect((await seen(gateway, accessToken)).names).toEqual(['blue/settings']))
+    const sockets = [1, 2, 3].map(() => keep(new Socket(gateway, accessToken)))
+    for (const socket of sockets) {
+      await eventually(() => expect([...socket.names]).toEqual(['blue/settings']))
+    }
+    const asked = () => provider.requests.get('/token/introspection') ?? 0
+    const [before, startedAt] = [asked(), performance.now()]
+    await eventually(() => expect(asked()).toBeGreaterThanOrEqual(before + 3))
+    // Once for all three, and no more often than each second.
+    expect(performance.now() - startedAt).toBeGreaterThan(2_000)
+    const revokedAt = performance.now()
+    await provider.revoke(accessToken)
+    for (const socket of sockets) expect(await socket.closed).toMatchObject({ code: 4401 })
+    expect(performance.now() - revokedAt).toBeLessThan(3_000)
+    expect(await refusal(gateway, accessToken)).toBe('UNAUTHENTICATED')
   })
 })
 

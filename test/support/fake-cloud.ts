@@ -1,9 +1,11 @@
 /**
  * Stands in for a cloud provider beside a control plane under test: gives Services of type
  * LoadBalancer an address, and PersistentVolumeClaims of its StorageClass a volume (which
- * kube-controller-manager then binds). Addresses are of TEST-NET-3, RFC 5737: they lead nowhere.
+ * kube-controller-manager then binds). Addresses are of TEST-NET-3, RFC 5737, and lead nowhere; or, with `balance`, of
+ * loopback, where a balancer answers for the ready endpoints of the Service (`fake-balancer.ts`).
  */
 import { at, type KubeJson, type KubernetesHttp } from './kubernetes-http.ts'
+import { startFakeBalancer, type FakeBalancer } from './fake-balancer.ts'
 import { followResource } from './follow-resource.ts'
 
 const FAKE_STORAGE_CLASS = 'standard'
@@ -13,10 +15,19 @@ export interface FakeCloud {
   close(): Promise<void>
 }
 
+export interface FakeCloudOptions {
+  /** Whether HTTP GET of a load balancer's address is answered; default false. */
+  readonly balance?: boolean
+}
+
 /** Creates the StorageClass `standard`, the default one, if it is missing. */
-export async function startFakeCloud(http: KubernetesHttp): Promise<FakeCloud> {
+export async function startFakeCloud(
+  http: KubernetesHttp,
+  { balance = false }: FakeCloudOptions = {},
+): Promise<FakeCloud> {
   const stop = new AbortController()
   const { signal } = stop
+  const balancer: FakeBalancer | undefined = balance ? await startFakeBalancer(http) : undefined
   let addresses = 0
   const answer = await http.post('/apis/storage.k8s.io/v1/storageclasses', {
     apiVersion: 'storage.k8s.io/v1',
@@ -31,16 +42,22 @@ export async function startFakeCloud(http: KubernetesHttp): Promise<FakeCloud> {
   })
   if (answer.status !== 409) await http.must(Promise.resolve(answer))
 
+  const addressFor = async (service: KubeJson): Promise<string> => {
+    if (balancer) return balancer.open(service)
+    addresses += 1
+    return `203.0.113.${addresses % 256}`
+  }
+
   const giveAddress = (service: KubeJson): void => {
     if (at(service, 'spec.type') !== 'LoadBalancer' || at(service, 'status.loadBalancer.ingress.0')) return
     const { namespace, name } = service.metadata
-    addresses += 1
-    const ingress = [{ ip: `203.0.113.${addresses % 256}` }]
     // Gone or changed meanwhile: its next event brings it here again.
-    http
-      .patch(`/api/v1/namespaces/${namespace}/services/${name}/status`, 'merge', {
-        status: { loadBalancer: { ingress } },
-      })
+    addressFor(service)
+      .then((ip) =>
+        http.patch(`/api/v1/namespaces/${namespace}/services/${name}/status`, 'merge', {
+          status: { loadBalancer: { ingress: [{ ip }] } },
+        }),
+      )
       .catch(() => undefined)
   }
 
@@ -83,6 +100,7 @@ export async function startFakeCloud(http: KubernetesHttp): Promise<FakeCloud> {
     async close() {
       stop.abort()
       await Promise.all(following.map(({ ended }) => ended))
+      await balancer?.close()
     },
   }
 }

@@ -3,11 +3,11 @@
  * nodes (`fake-kubelet.ts`) and a cloud (`fake-cloud.ts`). Everything ends with `close()`.
  */
 import { startControlPlane, type ControlPlane, type ControlPlaneOptions } from './control-plane.ts'
-import { startFakeCloud } from './fake-cloud.ts'
+import { startFakeCloud, type FakeCloudOptions } from './fake-cloud.ts'
 import { startFakeKubelet, type FakeKubeletOptions } from './fake-kubelet.ts'
 
 export interface RealClusterOptions
-  extends ControlPlaneOptions, Pick<FakeKubeletOptions, 'capacity' | 'labels'> {
+  extends ControlPlaneOptions, FakeCloudOptions, Pick<FakeKubeletOptions, 'capacity' | 'labels'> {
   /** Default 3. */
   readonly nodes?: number
 }
@@ -22,7 +22,7 @@ export interface RealCluster {
 export async function startRealCluster(options: RealClusterOptions): Promise<RealCluster> {
   const plane = await startControlPlane(options)
   try {
-    const cloud = await startFakeCloud(plane.http)
+    const cloud = await startFakeCloud(plane.http, options)
     const kubelet = await startFakeKubelet({
       ...options,
       http: plane.http,

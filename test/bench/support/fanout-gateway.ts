@@ -30,6 +30,8 @@ export async function gateway(): Promise<Subject> {
       },
       contextFor: (user, signal) => createContext(new AuthorizedFleet(fleet, user, everything, hub), signal),
     },
+    // As a gateway has: whoever follows something may come to leave a record.
+    audit: { record() {} },
     options: {
       port: 0,
       maxConnections: 20_000,
