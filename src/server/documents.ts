@@ -19,6 +19,7 @@ import { conditionVariables, ineligible } from './compiled-query.ts'
 import { costOf } from './cost.ts'
 import { checkLimits, checkNesting, tooMuch, type Limits } from './limits.ts'
 import { readsLive, startVariables } from './subscription.ts'
+import { textKey } from './text-key.ts'
 import { hashOf } from './trusted-documents.ts'
 
 export interface Operation {
@@ -76,10 +77,11 @@ export class Documents {
 
   /** The operation that a request means, or what is wrong with it. */
   find(text: string, operationName: string | undefined): Lookup {
-    let parsed = this.#parsed.get(text)
+    const key = textKey(text)
+    let parsed = this.#parsed.get(key)
     if (!parsed) {
       parsed = this.#parse(text)
-      this.#parsed.set(text, parsed, weightOf(text, parsed))
+      this.#parsed.set(key, parsed, weightOf(text, key, parsed))
     }
     if (parsed.errors.length > 0) return { errors: parsed.errors }
     const { operations } = parsed
@@ -146,9 +148,10 @@ export class Documents {
   }
 }
 
-/** A syntax tree with its tokens weighs some 40 bytes per character of its text; a failure only itself. */
-function weightOf(text: string, { errors }: Parsed): number {
-  return text.length * (errors.length > 0 ? 4 : 40) + 500
+/** A syntax tree with its tokens weighs some 40 bytes per character of its text; a failure what is told of it. */
+function weightOf(text: string, key: string, { errors }: Parsed): number {
+  const kept = errors.length > 0 ? errors.length * (MAX_MESSAGE + 500) : text.length * 40
+  return kept + key.length * 2 + 500
 }
 
 function parseError(error: unknown, limits: Limits): GraphQLError {
@@ -168,16 +171,23 @@ function short(text: string, most: number): string {
   return text.length > most ? `${text.slice(0, most)}…` : text
 }
 
-/** The same error with a code that clients can tell apart. */
-export function coded(error: GraphQLError, code: string): GraphQLError {
-  return new GraphQLError(short(error.message, MAX_MESSAGE), {
-    ...(error.nodes && { nodes: error.nodes }),
-    ...(error.source && { source: error.source }),
-    ...(error.positions && { positions: error.positions }),
-    ...(error.path && { path: error.path }),
-    ...(error.originalError && { originalError: error.originalError }),
-    extensions: { code, ...error.extensions },
-  })
+/**
+ * What clients are told of the error, with a code that they can tell apart. Without its nodes, which hold the whole
+ * document and all its tokens: what is wrong with a text is kept for longer than the text.
+ */
+export function coded({ message, path, locations, extensions }: GraphQLError, code: string): GraphQLError {
+  return located(
+    new GraphQLError(short(message, MAX_MESSAGE), {
+      ...(path && { path }),
+      extensions: { code, ...extensions },
+    }),
+    locations,
+  )
+}
+
+/** The error as one about these places. */
+export function located(error: GraphQLError, locations: GraphQLError['locations']): GraphQLError {
+  return Object.assign(error, { locations })
 }
 
 function noOperation(count: number, name: string | undefined): GraphQLError {

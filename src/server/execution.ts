@@ -42,6 +42,7 @@ import type { RateLimits } from './rate-limits.ts'
 import type { Records, Subject } from './records.ts'
 import type { GraphQLRequest, Caller } from './request.ts'
 import { renderFor, Rendering, type Subscription } from './subscription.ts'
+import { textKey } from './text-key.ts'
 import { hashOf, type TrustedDocuments } from './trusted-documents.ts'
 
 /** What execution needs to know of the GraphQL context. */
@@ -407,7 +408,7 @@ export class Executor {
         if (Object.hasOwn(variables, name)) key += ` ${name}:${canonical(variables[name])}`
       }
     }
-    return key
+    return textKey(key)
   }
 
   #check(

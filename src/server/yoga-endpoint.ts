@@ -11,6 +11,7 @@ import { useCSRFPrevention } from '@graphql-yoga/plugin-csrf-prevention'
 import { GraphQLError, type ExecutionResult } from 'graphql'
 import { createYoga, type GraphiQLOptions, type GraphQLParams } from 'graphql-yoga'
 import { internal } from './answer-errors.ts'
+import { located } from './documents.ts'
 import { Exchange } from './exchange.ts'
 import { credentialsOf, refusalOf, RESPONSE_JSON, type EndpointOptions } from './graphql-endpoint.ts'
 import { graphiqlPage } from './graphiql.ts'
@@ -175,14 +176,8 @@ function notExecuted(
 ): ExecutionResult {
   const http = { status, headers }
   return {
-    errors: errors.map(
-      ({ message, nodes, source, positions, extensions }) =>
-        new GraphQLError(message, {
-          ...(nodes && { nodes }),
-          ...(source && { source }),
-          ...(positions && { positions }),
-          extensions: { ...extensions, http },
-        }),
+    errors: errors.map(({ message, locations, extensions }) =>
+      located(new GraphQLError(message, { extensions: { ...extensions, http } }), locations),
     ),
   }
 }
