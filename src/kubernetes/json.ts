@@ -2,7 +2,7 @@
  * Whole objects as the API server gives them, made fit to show: `managedFields` cut out, and no data of a Secret.
  * It knows JSON and YAML, and nothing of how an object is fetched.
  */
-import { stringify } from 'yaml'
+import { Document, Scalar, visit } from 'yaml'
 
 /** An object of the Kubernetes API, as far as the graph looks into it. */
 export interface KubernetesJson {
@@ -43,8 +43,17 @@ export function presentable(object: KubernetesJson, secret: boolean): Kubernetes
  * something else. kubectl reads YAML 1.1: it would apply the text `yes` as a boolean.
  */
 export function yamlOf(object: KubernetesJson): string {
-  return stringify(object, { aliasDuplicateObjects: false, lineWidth: 0, compat: 'yaml-1.1' })
+  const document = new Document(object, { aliasDuplicateObjects: false, compat: 'yaml-1.1' })
+  visit(document, {
+    Scalar(_key, node) {
+      if (typeof node.value === 'string' && NUMBER.test(node.value)) node.type = Scalar.QUOTE_DOUBLE
+    },
+  })
+  return document.toString({ lineWidth: 0 })
 }
+
+/** What go-yaml 2 reads as a number, underscores and prefixes in capitals included, which YAML 1.1 does not have. */
+const NUMBER = /^[-+]?(?:0[xXbBoO][\da-fA-F_]+|[\d_]*\.?[\d_]*(?:[eE][-+]?[\d_]+)?)$/
 
 export function isObject(value: unknown): value is KubernetesJson {
   return typeof value === 'object' && value !== null && !Array.isArray(value)

@@ -80,7 +80,7 @@ async function cpuOf(server: AttackedServer, attack: Attack, agent: Agent): Prom
   const rounds: number[] = []
   await sendAttack(server, attack, 'mallory', agent)
   for (let round = 0; round < ROUNDS; round++) {
-    const before = (await server.cpuMicros())
+    const before = await server.cpuMicros()
     for (let i = 0; i < REQUESTS; i++) await sendAttack(server, attack, 'mallory', agent)
     rounds.push(((await server.cpuMicros()) - before) / REQUESTS / 1_000)
   }

@@ -320,6 +320,7 @@ describe('manifests', () => {
         fc.dictionary(key, tie('tree'), { maxKeys: 4 }),
       ),
     }))
+    const likeNumbers = ['0B0', '0X1f', '+_0', '0o7', '1_0', '1_0.5', '1e3', '-0b1', '.5', '']
     fc.assert(
       fc.property(tree, (tree) => {
         const object = { apiVersion: 'v1', kind: 'Thing', metadata: { name: 'a' }, spec: tree }
@@ -327,7 +328,10 @@ describe('manifests', () => {
         expect(parseManifests(JSON.stringify(object))).toEqual([copy])
         expect(parseManifests(yamlOf(copy))).toEqual([copy])
       }),
-      { numRuns: 500 },
+      {
+        numRuns: 500,
+        examples: [[likeNumbers], ...likeNumbers.map((text): [unknown] => [{ [text]: text }])],
+      },
     )
   })
 })
