@@ -53,7 +53,7 @@ export function yamlOf(object: KubernetesJson): string {
 }
 
 /** What go-yaml 2 reads as a number, underscores and prefixes in capitals included, which YAML 1.1 does not have. */
-const NUMBER = /^[-+]?(?:0[xXbBoO][\da-fA-F_]+|[\d_]*\.?[\d_]*(?:[eE][-+]?[\d_]+)?)$/
+const NUMBER = /^[-+]?(?:0[xXbBoO][\da-fA-F_]+|[\d_]*(?:\.[\d_]*)?(?:[eE][-+]?[\d_]+)?)$/
 
 export function isObject(value: unknown): value is KubernetesJson {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
