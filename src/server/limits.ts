@@ -127,15 +127,17 @@ export function checkNesting(text: string, limits: Limits): GraphQLError | undef
 export function checkLimits(document: DocumentNode, limits: Limits): GraphQLError | undefined {
   const count = { fields: 0, aliases: 0, directives: 0 }
   const fragments = new Map<string, FragmentDefinitionNode>()
-  const own = new Map<SelectionSetNode, number>()
+  /**
+   * Of fragments, by name: each set is looked at once. By the sets themselves it would be dearer than the parsing:
+   * a `Map` with nodes as keys makes V8's Maglev take all of the tree for long-lived.
+   */
+  const depths = new Map<string, number>()
   for (const definition of document.definitions) {
     if (definition.kind === Kind.FRAGMENT_DEFINITION) fragments.set(definition.name.value, definition)
   }
 
   /** Levels below and including this set. Cycles are cut here and reported by validation. */
   const depthOf = (set: SelectionSetNode, inside: ReadonlySet<string>): number => {
-    const known = own.get(set)
-    if (known !== undefined) return known
     let deepest = 0
     for (const selection of set.selections) {
       count.directives += selection.directives?.length ?? 0
@@ -149,21 +151,33 @@ export function checkLimits(document: DocumentNode, limits: Limits): GraphQLErro
       } else {
         const fragment = fragments.get(selection.name.value)
         if (!fragment || inside.has(selection.name.value)) continue
-        deepest = Math.max(
-          deepest,
-          depthOf(fragment.selectionSet, new Set([...inside, selection.name.value])) - 1,
-        )
+        deepest = Math.max(deepest, depthOfFragment(fragment, inside) - 1)
       }
     }
-    own.set(set, deepest + 1)
     return deepest + 1
+  }
+  const depthOfFragment = (fragment: FragmentDefinitionNode, inside: ReadonlySet<string>): number => {
+    const name = fragment.name.value
+    let depth = depths.get(name)
+    if (depth === undefined) {
+      depth = depthOf(fragment.selectionSet, new Set([...inside, name]))
+      depths.set(name, depth)
+    }
+    return depth
   }
 
   let depth = 0
   for (const definition of document.definitions) {
     if ('directives' in definition) count.directives += definition.directives?.length ?? 0
-    if (definition.kind === Kind.OPERATION_DEFINITION || definition.kind === Kind.FRAGMENT_DEFINITION) {
+    if (definition.kind === Kind.OPERATION_DEFINITION)
       depth = Math.max(depth, depthOf(definition.selectionSet, new Set()))
+    else if (definition.kind === Kind.FRAGMENT_DEFINITION) {
+      const isMeant = fragments.get(definition.name.value) === definition
+      depth = Math.max(
+        depth,
+        // One of two that have the same name is reported by validation.
+        isMeant ? depthOfFragment(definition, new Set()) : depthOf(definition.selectionSet, new Set()),
+      )
     }
   }
   if (depth > limits.depth) return tooMuch('depth', `The query is ${depth} levels deep`, limits.depth)
