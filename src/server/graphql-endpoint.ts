@@ -11,6 +11,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { GraphQLError } from 'graphql'
 import { AuthenticationError } from '../access/authentication/authenticator.ts'
+import type { Clock } from '../fleet/clock.ts'
 import { REFUSALS } from './answer-errors.ts'
 import { failed, type Answer, type Executor } from './execution.ts'
 import { Exchange, type Access, type Waiting } from './exchange.ts'
@@ -32,6 +33,7 @@ export interface EndpointOptions {
   readonly access: Access
   readonly waiting: Waiting
   readonly logger: Logger
+  readonly clock: Clock
   readonly slowReaders?: SlowReaders
   /** While true, answers tell the client to close its connection. */
   readonly draining: () => boolean
@@ -39,6 +41,7 @@ export interface EndpointOptions {
 
 export class GraphQLEndpoint {
   readonly #options: EndpointOptions
+  #late = 0
 
   constructor(options: EndpointOptions) {
     this.#options = options
@@ -92,14 +95,36 @@ export class GraphQLEndpoint {
     const cause = tooLarge ? new GraphQLError(error.message, { extensions: { code: error.code } }) : error
     const answer = failed(cause, this.#options.logger, callerOfRequest(response.req))
     const { status, headers } = refusalOf(error, answer.retryAfterSeconds)
-    this.#write(
-      status,
-      answer.body,
-      response,
-      media,
-      Object.entries(headers).flat(),
-      this.#options.draining() || !(response.req.complete || isDrained(response.req, answer)),
-    )
+    const cutsOff = !(response.req.complete || isDrained(response.req, answer))
+    const write = () =>
+      this.#write(
+        status,
+        answer.body,
+        response,
+        media,
+        Object.entries(headers).flat(),
+        cutsOff || this.#options.draining(),
+      )
+    if (cutsOff) this.#answerLate(response, write)
+    else write()
+  }
+
+  /**
+   * Ends the connection with the answer, and reads nothing until then. Node would read all that has come, into buffers
+   * of its own that are garbage at once: whoever sends large bodies without end makes V8 collect the whole heap every
+   * half a second, and everybody waits for that. What came with the head is such a buffer as well, so it takes them a
+   * moment until they can send the next.
+   */
+  #answerLate(response: ServerResponse, write: () => void): void {
+    const { socket } = response.req
+    socket.pause()
+    response.once('finish', () => socket.destroy())
+    if (this.#late >= MAX_LATE || this.#options.draining()) return write()
+    this.#late++
+    this.#options.clock.after(LATE_MS, () => {
+      this.#late--
+      write()
+    })
   }
 
   #write(
@@ -186,6 +211,12 @@ function isDrained({ headers }: IncomingMessage, { retryAfterSeconds }: Answer):
   const most = retryAfterSeconds === undefined ? DRAINED_BYTES : DRAINED_WHILE_WAITING_BYTES
   return Number(headers['content-length'] ?? Infinity) <= most
 }
+
+/** Milliseconds until they are answered whose body is not read. */
+const LATE_MS = 500
+
+/** Of whom only so many are kept waiting, with what came of their bodies. */
+const MAX_LATE = 200
 
 /** How HTTP says it. */
 export function refusalOf(

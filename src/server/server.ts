@@ -191,7 +191,7 @@ export async function startServer(setup: ServerSetup): Promise<RunningServer> {
   const { socketBytes = 64 * 1024, keepAliveMs = 12_000, initTimeoutMs = 10_000 } = options.live ?? {}
   const access = guardSignIns(inTime(setup.access, clock, initTimeoutMs), { rates, records, anonymous })
   const slowReaders = new SlowReaders(clock)
-  const endpoint = { executor, access, waiting, logger, slowReaders, draining: () => draining }
+  const endpoint = { executor, access, waiting, logger, clock, slowReaders, draining: () => draining }
   const graphql = new GraphQLEndpoint(endpoint)
   const streams = new OpenStreams(clock, keepAliveMs)
   const open = { ...endpoint, streams, quotas, rightsKey, records }
@@ -201,7 +201,6 @@ export async function startServer(setup: ServerSetup): Promise<RunningServer> {
   const webSockets = new WebSocketEndpoint(
     {
       ...open,
-      clock,
       initTimeoutMs,
       maxOperations: options.live?.subscriptionsPerSocket ?? 100,
     },

@@ -333,7 +333,7 @@ describe('too often', () => {
   })
 
   it('one user who goes on is refused without being read', async () => {
-    const head = post(['content-length: 1000']).replace(tokenOf('mallory'), tokenOf('hasty'))
+    const head = post(['content-length: 100000']).replace(tokenOf('mallory'), tokenOf('hasty'))
     for (let i = 0; i < 230; i++) await ask('hasty')
     // Nothing of the body is sent.
     const answer = await sendBytes(narrow.port, head)
@@ -365,16 +365,31 @@ describe('too often', () => {
   ] as const)('one user who sends %s is told to wait', async (_name, body, status) => {
     const user = `sender${body.length}`
     await ask(user)
-    const statuses: number[] = []
-    for (let i = 0; i < 30; i++) {
+    const send = async () => {
       const reply = await sendAttack(narrow, { name: '', body: () => body, status }, user).catch(() => null)
       // Whoever has to wait may be cut off while they send.
-      statuses.push(reply?.status ?? 429)
+      return reply?.status ?? 429
     }
+    const statuses: number[] = []
+    for (let i = 0; i < 15; i++) statuses.push(await send())
     expect(statuses.slice(0, 8)).toEqual(Array(8).fill(status))
-    expect(statuses.slice(-15)).toEqual(Array(15).fill(429))
+    expect(await Promise.all(Array.from({ length: 15 }, send))).toEqual(Array(15).fill(429))
     expect((await ask(user)).status).toBe(429)
     expect((await ask('alice')).status).toBe(200)
+  })
+
+  it('one user who sends large bodies all the same is answered late, and nobody else is', async () => {
+    const large = () =>
+      sendAttack(narrow, { name: '', body: () => ' '.repeat(1 << 17), status: 429 }, 'heavy').catch(
+        () => null,
+      )
+    for (let i = 0; i < 230; i++) await ask('heavy')
+    const order: string[] = []
+    const late = large().then((reply) => order.push(`large ${reply?.status}`))
+    // Small ones are told at once, also of the same user.
+    for (const user of ['heavy', 'alice']) order.push(`${user} ${(await ask(user)).status}`)
+    await late
+    expect(order).toEqual(['heavy 429', 'alice 200', 'large 429'])
   })
 
   it('one user who floods a WebSocket with what is refused is told to wait', async () => {
