@@ -29,6 +29,8 @@ export class Admission {
   readonly #rates: RateLimits | undefined
   /** Requests of which somebody asked what they are before they are executed. */
   readonly #decided = new WeakMap<GraphQLRequest, Lookup>()
+  /** Milliseconds of CPU for the text of the request that was admitted last: what refuses it follows at once. */
+  #parsingMs = 0
 
   constructor({ documents, trusted, rates }: AdmissionOptions) {
     this.#documents = documents
@@ -46,8 +48,10 @@ export class Admission {
     const wait = this.#rates?.request(viewer) ?? 0
     if (wait > 0) return { errors: [tooManyRequests(wait)] }
     const text = this.#textOf(request, viewer)
+    const before = this.#documents.parsingMs
     const lookup: Lookup =
       typeof text === 'string' ? this.#documents.find(text, request.operationName) : { errors: [text] }
+    this.#parsingMs = this.#documents.parsingMs - before
     if (lookup.errors) this.refused(viewer, lookup.errors)
     return lookup
   }
@@ -55,7 +59,7 @@ export class Admission {
   /** Notes that a request that was admitted, or that is not, is refused for these. */
   refused(viewer: Viewer, errors: readonly GraphQLError[]): void {
     if (errors.some(({ extensions }) => !INNOCENT.has(String(extensions['code']))))
-      this.#rates?.refused(viewer)
+      this.#rates?.refused(viewer, this.#parsingMs)
   }
 
   /** Notes a request that is too malformed to be admitted. RATE_LIMITED where its user has to wait. */

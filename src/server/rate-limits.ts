@@ -11,7 +11,9 @@
  * A request that is refused for what it is takes as much as `refusedRequestWeight` that are answered: to find out
  * that it is no good costs more than most answers do, and nothing of it is kept. So that nobody spends all
  * of a minute's refusals at once, each replica lets a user have a burst of them, and then as many a second as make
- * a minute's. Whoever is not signed in has the same, by address.
+ * a minute's. There a refusal counts as many times as it took half milliseconds of CPU to find out: it is by these
+ * that others wait, and a client that is merely broken, whose refusals are cheap, is not held up as an attacker is.
+ * Whoever is not signed in has the same, by address.
  *
  * Invariant: what is kept is bounded by the users that are signed in and by `MAX_ADDRESSES`, each for a minute.
  * Nobody who has signed in waits for what others send from the same address.
@@ -48,6 +50,12 @@ const ALL_OTHERS = '*'
 
 /** Refused requests that may come at once: those of a page that is broken in many places. */
 const REFUSED_AT_ONCE = 20
+
+/** As how many a refusal counts that took a millisecond of CPU. */
+const REFUSED_A_MS = 2
+
+/** As how many the dearest counts: a gateway that has just begun is slow, and lets some mistakes pass all the same. */
+const MOST_OF_ONE = 10
 
 /** What a reservation gave: of the points asked for, so many, and milliseconds until there are more. */
 interface Grant {
@@ -141,9 +149,9 @@ class Bucket {
     this.#clock = clock
   }
 
-  /** Takes one, whether there is one or not. */
-  take(): void {
-    this.#fullAt = Math.max(this.#fullAt, this.#clock.now()) + 1 / this.#perMs
+  /** Takes so many, whether there are as many or not. */
+  take(count: number): void {
+    this.#fullAt = Math.max(this.#fullAt, this.#clock.now()) + count / this.#perMs
   }
 
   /** Milliseconds until there is one. */
@@ -167,10 +175,10 @@ class Requests {
     return this.#refusals.waitMs() || this.#allowance.take(1)
   }
 
-  /** One was refused: of its points so many were not taken yet. */
-  refused(points: number): void {
+  /** One was refused, which took so many milliseconds of CPU: of its points so many were not taken yet. */
+  refused(points: number, cpuMs: number): void {
     this.#allowance.charge(points)
-    this.#refusals.take()
+    this.#refusals.take(Math.min(MOST_OF_ONE, Math.max(1, REFUSED_A_MS * cpuMs)))
   }
 
   waitMs(): number {
@@ -228,17 +236,17 @@ export class RateLimits {
     return wait
   }
 
-  /** Notes that a request, which was noted, was refused for what it is. */
-  refused(viewer: Viewer): void {
+  /** Notes that a request, which was noted, was refused for what it is, and took so long to look at. */
+  refused(viewer: Viewer, cpuMs = 0): void {
     if (viewer.method === 'ANONYMOUS') return
     const { requests } = this.#allowances(viewer)
-    requests.refused(this.#limits.refusedRequestWeight - 1)
+    requests.refused(this.#limits.refusedRequestWeight - 1, cpuMs)
     this.#noteWait(requests.waitMs())
   }
 
   /** Notes that a request was refused for what it is of which nobody knows who sent it. */
   refusedFrom(address: string): void {
-    this.#refused.of(address).refused(this.#limits.refusedRequestWeight)
+    this.#refused.of(address).refused(this.#limits.refusedRequestWeight, 0)
   }
 
   /** Milliseconds for which no requests from there are read, but of those who have signed in; 0: they are. */

@@ -2,13 +2,17 @@
 import { GraphQLError } from 'graphql'
 import { describe, expect, it } from 'vitest'
 import { createSchema } from '../../src/graph/schema.ts'
+import { viewerOf } from '../../src/access/viewer.ts'
+import { Admission } from '../../src/server/admission.ts'
 import { Documents } from '../../src/server/documents.ts'
 import { DEFAULT_LIMITS } from '../../src/server/limits.ts'
+import { RateLimits } from '../../src/server/rate-limits.ts'
 import { textKey } from '../../src/server/text-key.ts'
 
 const schema = createSchema()
-const documents = () =>
+const documents = (cpuMs?: () => number) =>
   new Documents(schema, {
+    ...(cpuMs && { cpuMs }),
     limits: DEFAULT_LIMITS,
     introspection: false,
     suggestions: false,
@@ -53,5 +57,21 @@ describe('the texts of requests', () => {
     const errors = known.find(`{ podz { name } } #${'x'.repeat(1_000)}`, undefined).errors!
     expect(errors).toEqual([expect.any(GraphQLError)])
     expect(errors.flatMap(({ nodes = [], source }) => [...nodes, ...(source ? [source] : [])])).toEqual([])
+  })
+
+  it('take CPU when they are new, which whoever sends what is refused pays for', () => {
+    let cpuMs = 100
+    const known = documents(() => (cpuMs += 3))
+    for (const text of ['{ podz { name } }', '{ __typename }', '{ podz { name } }'])
+      known.find(text, undefined)
+    expect(known.parsingMs).toBe(6)
+
+    const charged: (number | undefined)[] = []
+    const rates = new RateLimits({ limits: DEFAULT_LIMITS })
+    rates.refused = (_viewer, cpuMs) => void charged.push(cpuMs)
+    const admission = new Admission({ documents: known, rates })
+    const viewer = viewerOf({ name: 'alice', groups: [] }, { method: 'TOKEN', issuer: 'tokens' })
+    for (const query of ['{ podzz { name } }', '{ podzz { name } }']) admission.admit({ query }, viewer)
+    expect(charged).toEqual([3, 0])
   })
 })

@@ -135,6 +135,25 @@ describe('a refused request', () => {
     expect(mistake()).toBe(600)
   })
 
+  it('that took long to find out counts as many times as it took half milliseconds of CPU, but not as more than ten', async () => {
+    const clock = new FakeClock()
+    const rates = new RateLimits({ limits, clock })
+    const mistake = (cpuMs: number) => () => {
+      const wait = rates.request(viewer('alice'))
+      if (wait === 0) rates.refused(viewer('alice'), cpuMs)
+      return wait
+    }
+    // Of a burst of 20.
+    expect(await taken(mistake(2), 10)).toBe(5)
+    expect(mistake(0)()).toBe(600)
+    await clock.advance(20 * 600)
+    // What begins in time is looked at.
+    expect(await taken(mistake(80), 10)).toBe(2)
+    expect(mistake(0)()).toBe(600)
+    await clock.advance(20 * 600)
+    expect(await taken(mistake(0.1), 30)).toBe(20)
+  })
+
   it('of somebody unknown counts for the address that it comes from', async () => {
     const clock = new FakeClock()
     const rates = new RateLimits({ limits, clock })
