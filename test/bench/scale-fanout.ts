@@ -18,17 +18,22 @@ import { Remote } from './support/remote.ts'
 
 const CLUSTERS = 50
 const ROUNDS = 7
-const READ_ROUNDS = 5
-const READ_MS = 6_000
+const READ_ROUNDS = 30
+/** Of a round, for each of what is compared: in turn and short, so that what else the machine does is in all of it. */
+const READ_MS = 1_500
 const READS_PER_SECOND = 200
-/** Between two mutations. */
-const PAUSE_MS = 1_000
+/** Until pods have come and gone. */
+const SETTLE_MS = 1_500
 
 const SCALE = `mutation ($clusters: [String!], $to: Int!) {
   scale(input: {
     targets: { selector: { clusters: $clusters, namespaces: ["default"], names: ["web"] } }, to: $to
   }) { summary { ok updated message } }
 }`
+
+/** The 99th percentile. */
+const p99 = (values: readonly number[]) =>
+  values.toSorted((a, b) => a - b)[Math.floor(values.length * 0.99)] ?? Number.NaN
 
 export const bench: Bench = async () => {
   const directory = mkdtempSync(join(tmpdir(), 'fleetgraph-scale-'))
@@ -82,23 +87,27 @@ export const bench: Bench = async () => {
     const wrong = (await clusters.call('replicas')).filter((replicas) => replicas !== to)
     if (wrong.length > 0) throw new Error(`${wrong.length} clusters were not scaled`)
 
-    const read = () =>
-      reader.call('read', { url, token: ADMIN.token, ms: READ_MS, perSecond: READS_PER_SECOND })
-    const readDuring = async (change: () => Promise<unknown>): Promise<number> => {
-      const reading = read()
-      const until = performance.now() + READ_MS
-      while (performance.now() < until) {
-        await change()
-        await new Promise((resolve) => setTimeout(resolve, PAUSE_MS))
-      }
+    /** While `change` is made, and after it until the time is over. */
+    const read = async (change: () => Promise<unknown> = async () => {}): Promise<readonly number[]> => {
+      await new Promise((resolve) => setTimeout(resolve, SETTLE_MS))
+      const reading = reader.call('read', {
+        url,
+        token: ADMIN.token,
+        ms: READ_MS,
+        perSecond: READS_PER_SECOND,
+      })
+      await change()
       return reading
     }
     const [quiet, direct, busy]: [number[], number[], number[]] = [[], [], []]
-    await read()
-    for (let round = 0; round < READ_ROUNDS; round++) {
-      quiet.push(await read())
-      direct.push(await readDuring(() => clusters.call('scale', (to = (to % 9) + 1))))
-      busy.push(await readDuring(() => scale(null)))
+    for (let round = -2; round < READ_ROUNDS; round++) {
+      const one = await read()
+      const other = await read(() => clusters.call('scale', (to = (to % 9) + 1)))
+      const third = await read(() => scale(null))
+      if (round < 0) continue
+      quiet.push(...one)
+      direct.push(...other)
+      busy.push(...third)
     }
     return [
       {
@@ -110,17 +119,17 @@ export const bench: Bench = async () => {
       },
       {
         name: 'scale-fanout-read-p99',
-        value: median(busy),
+        value: p99(busy),
         unit: 'ms',
-        limit: median(quiet),
+        limit: p99(quiet),
         target: { of: 'ratio', atMost: 1.1 },
       },
       // What of it is not the gateway's writing: the watches tell of the same changes whoever makes them.
       {
         name: 'scale-fanout-read-p99-direct',
-        value: median(busy),
+        value: p99(busy),
         unit: 'ms',
-        limit: median(direct),
+        limit: p99(direct),
       },
     ]
   } finally {

@@ -1,7 +1,9 @@
 /**
  * The API servers of the fan-out benchmark, all in a process of its own: each is as far away as its place says –
- * every request but a watch waits for so many milliseconds –, and has one Deployment.
+ * every request but a watch waits for so many milliseconds –, and has one Deployment. In life they are on other machines:
+ * here they get what processors the gateway and its readers leave them.
  */
+import { constants, setPriority } from 'node:os'
 import { startSimulator, type Simulator } from '../../../src/simulator/simulator.ts'
 import { answer } from './remote.ts'
 
@@ -26,6 +28,7 @@ const DEPLOYMENT = {
 
 const handlers = {
   async start(count: number) {
+    setPriority(constants.priority.PRIORITY_LOW)
     simulators = await Promise.all(
       Array.from({ length: count }, (_, i) =>
         startSimulator({ name: `c${String(i).padStart(2, '0')}`, seed: i }),
