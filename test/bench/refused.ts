@@ -23,7 +23,7 @@ const REQUESTS = 20
 const DEAREST = 5
 const ATTACKERS = 8
 const ROUND_MS = 10_000
-/** Together they send a hundred a second. */
+/** Together they send a hundred a second, as far as they are answered at once: large bodies of who has to wait are not. */
 const PAUSE_MS = 80
 /** Together they ask more often than one of them may. */
 const HONEST = Array.from({ length: 8 }, (_, index) => `honest${index}`)
