@@ -26,6 +26,7 @@ import {
   type Gateway,
   type Right,
 } from './gateway.ts'
+import { giveHeapRoom } from './heap.ts'
 
 interface Command {
   readonly summary: string
@@ -259,6 +260,7 @@ async function runUntilSignal(config: Config, start: (logger: Logger) => Promise
     { level: config.log.level, redact: REDACTION },
     pino.destination({ dest: 2, sync: false }),
   )
+  giveHeapRoom()
   const gateway = await start(logger)
   const signal = await new Promise<NodeJS.Signals>((resolve) => {
     for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => resolve(name))

@@ -17,6 +17,7 @@ import { Hub } from '../../src/events/hub.ts'
 import { systemClock } from '../../src/fleet/clock.ts'
 import { createContext } from '../../src/graph/context.ts'
 import { createSchema } from '../../src/graph/schema.ts'
+import { giveHeapRoom } from '../../src/heap.ts'
 import type { Logger } from '../../src/server/logger.ts'
 import { startServer, type ServerSetup } from '../../src/server/server.ts'
 import { syntheticPod } from '../bench/support/pods.ts'
@@ -85,6 +86,7 @@ function whole(_key: string, value: unknown): unknown {
 }
 
 async function serve({ options, pods = 200 }: AttackedOptions): Promise<void> {
+  giveHeapRoom()
   const fleet = new FakeFleet(
     ...['prod-eu', 'prod-us', 'staging'].map((name, cluster) => {
       const objects = Array.from({ length: pods }, (_, i) => syntheticPod(cluster * pods + i))
