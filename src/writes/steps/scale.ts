@@ -130,13 +130,22 @@ async function replicasOf(
   }
 }
 
-/** The object as it is once it is scaled: as it is read, or as much of it as is known where it may not be. */
+/**
+ * The object as it is once it is scaled. Of built-in kinds the answer tells all that has changed; others are read, or
+ * as much of them is told as is known where they may not be.
+ */
 async function afterwards(
   placed: PlacedStep<ActionOf<'SCALE'>>,
   before: KubernetesJson | null,
-  { metadata }: Scale,
+  { metadata, spec }: Scale,
   to: number,
 ): Promise<KubernetesJson> {
+  const scaled = (replicas: number): KubernetesJson => {
+    const after = withReplicas(placed, before, replicas)
+    return { ...after, metadata: { ...after.metadata, resourceVersion: metadata.resourceVersion } }
+  }
+  // Go leaves out a zero.
+  if (before && BUILT_IN.has(kindOf(before))) return scaled(spec.replicas ?? 0)
   try {
     const { live } = await read(placed, { unreadable: true })
     if (live) return live
@@ -144,8 +153,7 @@ async function afterwards(
     // It is done, whether or not it can be looked at.
     placed.context.signal.throwIfAborted()
   }
-  const after = withReplicas(placed, before, to)
-  return { ...after, metadata: { ...after.metadata, resourceVersion: metadata.resourceVersion } }
+  return scaled(to)
 }
 
 /** Kinds that keep the number elsewhere are rare, and policies look for it here. */
