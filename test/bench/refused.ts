@@ -21,17 +21,18 @@ const MOST_CPU_MS = 5
 const ROUNDS = 5
 const REQUESTS = 20
 const DEAREST = 5
-const ATTACKERS = 8
 const ROUND_MS = 10_000
-/** Together they send a hundred a second, as far as they are answered at once: large bodies of who has to wait are not. */
-const PAUSE_MS = 80
+/** All that one user may ask in a minute, all the time, whether they are told to wait or not. */
+const PER_SECOND = 100
+/** Of the attacker: more than are open while each answer takes a second. */
+const CONNECTIONS = 128
 /** Together they ask more often than one of them may. */
 const HONEST = Array.from({ length: 8 }, (_, index) => `honest${index}`)
 
 const slug = (name: string) => name.toLowerCase().replace(/\W+/g, '-')
 
 export const bench: Bench = async () => {
-  const agent = new Agent({ keepAlive: true, maxSockets: ATTACKERS })
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 })
   try {
     const figures = await withServer({ requestsPerMinute: 10_000_000 }, async (server) => {
       const figures: Figure[] = []
@@ -124,8 +125,8 @@ async function honestQuantile(server: AttackedServer, attack?: Attacked): Promis
       port: attack.on.port,
       user: attack.user,
       attacks: attack.attacks.map(({ name }) => name),
-      connections: ATTACKERS,
-      pauseMs: PAUSE_MS,
+      perSecond: PER_SECOND,
+      connections: CONNECTIONS,
       ms: ROUND_MS,
     }))
   const honest = new HonestClient(server, 2, HONEST)

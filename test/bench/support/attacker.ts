@@ -6,7 +6,7 @@ import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { Agent } from 'node:http'
 import { fileURLToPath } from 'node:url'
-import { ATTACKS } from '../../support/attacks.ts'
+import { ATTACKS, type Attack } from '../../support/attacks.ts'
 import { sendAttack } from '../../support/send-attack.ts'
 
 export interface AttackerOptions {
@@ -14,10 +14,10 @@ export interface AttackerOptions {
   readonly user: string
   /** Names of attacks, sent in turn. */
   readonly attacks: readonly string[]
-  /** At a time, each on a connection of its own. */
+  /** Whether those before are answered or not. */
+  readonly perSecond: number
+  /** Each request is on a connection of its own while it is not answered: beyond so many none is sent. */
   readonly connections: number
-  /** Of one connection: between the beginnings of two requests, if the first is answered by then. */
-  readonly pauseMs: number
   readonly ms: number
 }
 
@@ -26,6 +26,8 @@ export interface AttackerCounts {
   readonly refused: number
   /** Answers that say to come again later, and requests that were cut off with them. */
   readonly told: number
+  /** Not sent, since no connection was free. */
+  readonly unsent: number
 }
 
 /** Attacks at once; what comes back resolves with the counts at the end. */
@@ -42,27 +44,33 @@ export async function startAttacker(options: AttackerOptions): Promise<() => Pro
 const WAIT = 429
 
 async function attack(options: AttackerOptions): Promise<AttackerCounts> {
-  const { port, user, connections, pauseMs, ms } = options
+  const { port, user, perSecond, connections, ms } = options
   const attacks = options.attacks.map((name) => ATTACKS.find((attack) => attack.name === name)!)
   const agent = new Agent({ keepAlive: true, maxSockets: connections })
-  const until = performance.now() + ms
-  let [refused, told] = [0, 0]
-  const connection = async (index: number): Promise<void> => {
-    for (let i = index; performance.now() < until; i++) {
-      const next = performance.now() + pauseMs
-      // Whoever has to wait may be cut off while they send.
-      const status = await sendAttack({ port }, attacks[i % attacks.length]!, user, agent).then(
-        ({ status }) => status,
-        () => WAIT,
-      )
-      if (status === WAIT) told++
-      else refused++
-      await new Promise((resolve) => setTimeout(resolve, Math.max(0, next - performance.now())))
-    }
+  const open = new Set<Promise<void>>()
+  let [refused, told, unsent] = [0, 0, 0]
+  const send = async (attack: Attack): Promise<void> => {
+    // Whoever has to wait may be cut off while they send.
+    const status = await sendAttack({ port }, attack, user, agent).then(
+      ({ status }) => status,
+      () => WAIT,
+    )
+    if (status === WAIT) told++
+    else refused++
   }
-  await Promise.all(Array.from({ length: connections }, (_, index) => connection(index)))
+  const began = performance.now()
+  for (let i = 0; performance.now() < began + ms; i++) {
+    if (open.size >= connections) unsent++
+    else {
+      const sent: Promise<void> = send(attacks[i % attacks.length]!).finally(() => open.delete(sent))
+      open.add(sent)
+    }
+    const next = began + ((i + 1) * 1_000) / perSecond
+    await new Promise((resolve) => setTimeout(resolve, Math.max(0, next - performance.now())))
+  }
+  await Promise.all(open)
   agent.destroy()
-  return { refused, told }
+  return { refused, told, unsent }
 }
 
 if (process.env['ATTACKER'] && process.argv[2] !== undefined) {
