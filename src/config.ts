@@ -187,6 +187,7 @@ const schema = z.strictObject({
   limits: z
     .strictObject({
       bodyBytes: count(1_024, 64 * 1024 * 1024).default(DEFAULT_LIMITS.bodyBytes),
+      characters: count(1_024, 64 * 1024 * 1024).default(DEFAULT_LIMITS.characters),
       tokens: count(100, 1_000_000).default(DEFAULT_LIMITS.tokens),
       depth: count(3, 100).default(DEFAULT_LIMITS.depth),
       fields: count(10, 100_000).default(DEFAULT_LIMITS.fields),

@@ -92,6 +92,11 @@ export class Documents {
 
   /** The operation that a request means, or what is wrong with it. */
   find(text: string, operationName: string | undefined): Lookup {
+    const { characters } = this.#options.limits
+    if (text.length > characters) {
+      const what = 'The document has too many characters: long values belong into variables'
+      return { errors: [tooMuch('characters', what, characters)] }
+    }
     const key = textKey(text)
     let parsed = this.#parsed.get(key)
     if (!parsed) {

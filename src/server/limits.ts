@@ -18,6 +18,8 @@ import {
 export interface Limits {
   /** Bytes of a request's body. */
   readonly bodyBytes: number
+  /** UTF-16 code units of a document: strings and comments may be long, and are one token or none. */
+  readonly characters: number
   /** Lexical tokens of a document. */
   readonly tokens: number
   /** Levels of selection sets, as if fragments were written out; introspection has a limit of its own. */
@@ -54,6 +56,7 @@ export interface Limits {
 
 export const DEFAULT_LIMITS: Limits = {
   bodyBytes: 256 * 1024,
+  characters: 64 * 1024,
   tokens: 5_000,
   depth: 16,
   fields: 400,

@@ -48,8 +48,11 @@ describe('limits', () => {
       return 'errors' in result ? result.errors?.[0]?.extensions['limit'] : undefined
     }
     expect(limit(`{ ${'echo '.repeat(6_000)} }`)).toBe('tokens')
-    expect(limit(`{ echo } ${'# no comment\n'.repeat(6_000)}`)).toBe('tokens')
-    expect(limit(nested(20_000))).toMatch(/depth|tokens/)
+    expect(limit(`{ echo } ${'#\n'.repeat(6_000)}`)).toBe('tokens')
+    expect(limit(nested(4_000))).toMatch(/depth|tokens/)
+    expect(limit(nested(20_000))).toBe('characters')
+    expect(limit(`{ echo } #${'x'.repeat(DEFAULT_LIMITS.characters - 10)}`)).toBeUndefined()
+    expect(limit(`{ echo } #${'x'.repeat(DEFAULT_LIMITS.characters - 9)}`)).toBe('characters')
     expect(limit(nested(1_000))).toBe('depth')
     expect(limit(`{ echo(anything: ${'['.repeat(2_400)}${']'.repeat(2_400)}) }`)).toMatch(/depth|tokens/)
   })

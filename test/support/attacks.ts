@@ -44,7 +44,7 @@ export const ATTACKS: readonly Attack[] = [
     ),
     'LIMIT_EXCEEDED',
   ),
-  graphql('a query as deep as the body is long', query(`{ a ${'{ a '.repeat(20_000)}`), 'LIMIT_EXCEEDED'),
+  graphql('a query as deep as it may be long', query(`{ a ${'{ a '.repeat(16_000)}`), 'LIMIT_EXCEEDED'),
   graphql(
     'a wide query',
     query(`{ ${repeat(450, (i) => (i % 2 ? FIELD : '__typename'))} }`),
@@ -104,10 +104,11 @@ export const ATTACKS: readonly Attack[] = [
     query('{ __typename }', { operationName: 'x'.repeat(200_000) }),
     'OPERATION_RESOLUTION_FAILURE',
   ),
-  graphql('a long text that is no query', query('x'.repeat(200_000)), 'GRAPHQL_PARSE_FAILED'),
+  graphql('a text as long as the body may be', query('x'.repeat(200_000)), 'LIMIT_EXCEEDED'),
+  graphql('a long text that is no query', query('x'.repeat(65_000)), 'GRAPHQL_PARSE_FAILED'),
   graphql(
     'a long comment',
-    () => JSON.stringify({ query: `{ __typename } ${'# x\n'.repeat(20_000)} # ${randomUUID()}` }),
+    () => JSON.stringify({ query: `{ __typename } ${'# x\n'.repeat(16_000)} # ${randomUUID()}` }),
     'LIMIT_EXCEEDED',
   ),
   graphql(
